@@ -1,0 +1,40 @@
+"""Builds the engine inside the worker process: the one place where the page's settings meet torch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import loader
+
+if TYPE_CHECKING:
+    from pipelines.engine import Engine
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """What the worker is told; plain values, because it crosses a process border.
+
+    `device` is "auto", "cpu", "cuda", "cuda:1" or "mps"; `models` are model folders in order of precedence; `blobs` is
+    the folder of uploaded pictures; `extensions` the user's extension folders that are switched on.
+    """
+
+    models: tuple[str, ...]
+    device: str
+    blobs: str
+    extensions: tuple[str, ...] = ()
+    previews: bool = True
+
+
+def build_engine(config: EngineConfig) -> "Engine":
+    """The engine over a manager over a catalog. Raises `StudioError` if the device is not there."""
+    # Deferred: the page process imports this module for EngineConfig and must stay free of torch.
+    from jobs.store import BlobStore
+    from pipelines.catalog import Catalog
+    from pipelines.devices import resolve
+    from pipelines.engine import Engine
+    from pipelines.manager import PipelineManager
+
+    offered = loader.load(config.extensions)
+    catalog = Catalog([Path(root) for root in config.models], offered.families)
+    manager = PipelineManager(catalog, resolve(config.device))
+    return Engine(manager, offered.schedulers, offered.modifiers, BlobStore(Path(config.blobs)).read, config.previews)

@@ -1,0 +1,124 @@
+"""What a user can ask for. One class per task; one line per parameter.
+
+Field names are diffusers' own. Bounds and wording live here and nowhere else: the controls of the page, the
+validation, the API's arguments, the metadata and the recipe are all derived from these fields. The `place` of a
+field says where a tab shows it.
+"""
+
+import secrets
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+
+from .errors import InvalidRequest, UnknownName
+from .names import AUTOMATIC
+
+SEEDS = 2**32
+
+
+def placed(default: Any, place: str, title: str, description: str, **rules: Any) -> Any:
+    """A field with its wording, its bounds and its place in the tab."""
+    return Field(default, title=title, description=description, json_schema_extra={"place": place}, **rules)
+
+
+BlobId = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]  # the SHA-256 of a picture kept by the studio
+
+
+class Request(BaseModel):
+    """Parameters that every task shares. A request is a value: frozen, complete, comparable, JSON."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    takes_picture: ClassVar[bool] = False
+    takes_mask: ClassVar[bool] = False
+
+    task: str
+    prompt: str = placed("", "prompt", "Prompt", "What the picture should show.", max_length=20_000)
+    negative_prompt: str = placed("", "negative", "Negative prompt", "What the picture should not show.", max_length=20_000)
+    width: int = placed(512, "size", "Width", "Width the model works at, in pixels.", ge=64, le=2048, multiple_of=8)
+    height: int = placed(512, "size", "Height", "Height the model works at, in pixels.", ge=64, le=2048, multiple_of=8)
+    num_images_per_prompt: int = placed(1, "front", "Pictures", "How many pictures; each has the next seed.", ge=1, le=8)
+    num_inference_steps: int = placed(20, "front", "Steps", "More steps: finer and slower.", ge=1, le=150)
+    guidance_scale: float = placed(7.0, "front", "Guidance", "How closely the prompt is followed; 1 switches it off.", ge=0, le=30)
+    seed: int = placed(-1, "seed", "Seed", "The same seed repeats the picture; -1 picks one.", ge=-1, lt=SEEDS)
+    scheduler: str = placed("euler", "sampler", "Scheduler", "How noise is removed step by step.", max_length=200)
+    schedule: str = placed(AUTOMATIC, "sampler", "Schedule", "How the noise levels are spaced.", max_length=200)
+    checkpoint: str = placed("", "model", "Checkpoint", "The model that paints.", max_length=500)
+    vae: str = placed(AUTOMATIC, "model", "VAE", "Turns latents into pixels; automatic is the checkpoint's own.", max_length=500)
+    clip_skip: int = placed(0, "model", "Skip text layers", "How many last layers of the text encoder to skip (A1111's Clip skip less one).", ge=0, le=11)
+    exact: bool = placed(False, "model", "Exact", "Run alone, so that a repeat gives the same pixels to the last bit.")
+    modifiers: dict[str, dict[str, JsonValue]] = placed({}, "modifiers", "Modifiers", "Settings of each modifier that is on, by its name.")
+
+    def with_seed(self) -> "Request":
+        """The same request with its seed decided, so that it can be repeated."""
+        return self if self.seed >= 0 else self.model_copy(update={"seed": secrets.randbelow(SEEDS - 8)})
+
+    @property
+    def steps_run(self) -> int:
+        """Scheduler steps that one picture takes, as diffusers counts them."""
+        return self.num_inference_steps
+
+
+class Txt2Img(Request):
+    task: Literal["txt2img"] = "txt2img"
+
+
+class Img2Img(Request):
+    takes_picture: ClassVar[bool] = True
+
+    task: Literal["img2img"] = "img2img"
+    image: BlobId = placed(..., "picture", "Picture", "The picture to start from.")
+    strength: float = placed(0.75, "front", "Strength", "How far to leave the picture: 0 keeps it, 1 starts from noise.", gt=0, le=1)
+
+    @property
+    def steps_run(self) -> int:
+        return min(int(self.num_inference_steps * self.strength), self.num_inference_steps)
+
+    @model_validator(mode="after")
+    def _something_to_do(self) -> "Img2Img":
+        if self.steps_run < 1:
+            raise ValueError(
+                f"strength {self.strength:g} of {self.num_inference_steps} steps leaves no step to run; "
+                f"strength must be at least {1 / self.num_inference_steps:.2g}"
+            )
+        return self
+
+
+class Inpaint(Img2Img):
+    """White in the mask is repainted; black comes back as it was, bit for bit, at the size of the picture."""
+
+    takes_mask: ClassVar[bool] = True
+
+    task: Literal["inpaint"] = "inpaint"
+    mask_image: BlobId = placed(..., "picture", "Mask", "White is repainted, black is kept; as large as the picture.")
+    strength: float = placed(1.0, "front", "Strength", "How far the masked part leaves the picture; 1 starts from noise.", gt=0, le=1)
+
+
+TASKS: Mapping[str, type[Request]] = {"txt2img": Txt2Img, "img2img": Img2Img, "inpaint": Inpaint}
+
+
+def parse(data: Mapping[str, Any]) -> Request:
+    """A request from its JSON; raises `InvalidRequest` with one sentence for the first rule that is broken."""
+    task = data.get("task", "txt2img")
+    if not isinstance(task, str) or task not in TASKS:
+        raise UnknownName("task", task, TASKS)
+    try:
+        return TASKS[task].model_validate(dict(data))
+    except ValidationError as error:
+        raise InvalidRequest(*_sentence(error, TASKS[task])) from None
+
+
+def _sentence(error: ValidationError, model: type[Request]) -> tuple[str, str | None]:
+    """One sentence: the field, the rule and the value."""
+    first = error.errors(include_url=False)[0]
+    field = str(first["loc"][0]) if first["loc"] else None
+    rule = first["msg"].removeprefix("Value error, ").removeprefix("Input ").removeprefix("String ")
+    if first["type"] == "missing":
+        return f"{field} is missing: {model.model_fields[field].description}" if field in model.model_fields else f"{field} is missing.", field
+    if first["type"] == "extra_forbidden":
+        return f"{str(field)[:80]!r} is no field of {model.model_fields['task'].default}; its fields are: {', '.join(model.model_fields)}.", field
+    if field is None:
+        return f"{rule}.", None
+    value = repr(first.get("input"))
+    shown = value if len(value) <= 60 else f"{value[:40]}… ({len(value):,} characters)"
+    return f"{field} {rule}; got {shown}.", field
