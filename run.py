@@ -24,18 +24,22 @@ def main(arguments: list[str]) -> int:
         print(f"Safelight needs Python 3.10 to 3.13; this is {platform.python_version()}.", file=sys.stderr)
         return 1
     if arguments[:1] == ["test"]:
-        python = environment("requirements-dev.txt")
+        python = environment("requirements-dev.txt", "requirements-oracle.txt")
         find_browser(python)
         return call(python, "-m", "pytest", *arguments[1:], cwd=HERE)
     return call(environment("requirements.txt"), str(HERE / "app.py"), *arguments)
 
 
-def environment(requirements: str) -> Path:
-    """The Python of `.venv` with `requirements` in it; installs only what is new since the last time."""
+def environment(requirements: str, bare: str | None = None) -> Path:
+    """The Python of `.venv` with `requirements` in it, and `bare` without what that requires in turn.
+
+    Installs only what is new since the last time.
+    """
     folder = HERE / ".venv"
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     stamp = folder / f"{requirements}.installed"
-    wanted = hashlib.sha256(b"".join((HERE / name).read_bytes() for name in ("requirements.txt", requirements))).hexdigest()
+    files = [HERE / name for name in ("requirements.txt", requirements, bare) if name]
+    wanted = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
     if python.exists() and stamp.exists() and stamp.read_text() == wanted:
         return python
     if not python.exists():
@@ -43,7 +47,8 @@ def environment(requirements: str) -> Path:
         venv.create(folder, with_pip=True, clear=folder.exists())
     print("Installing what Safelight needs; the first time this takes some minutes ...", flush=True)
     pip = ("-m", "pip", "install", "--disable-pip-version-check", "-q")
-    if call(python, *pip, "-r", str(HERE / requirements)) != 0:
+    steps = [("-r", str(HERE / requirements)), *([("--no-deps", "-r", str(HERE / bare))] if bare else [])]
+    if any(call(python, *pip, *step) != 0 for step in steps):
         raise SystemExit("The packages could not be installed; pip says why above.")
     stamp.write_text(wanted)
     return python

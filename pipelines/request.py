@@ -58,6 +58,12 @@ class Request(BaseModel):
         """Scheduler steps that one picture takes, as diffusers counts them."""
         return self.num_inference_steps
 
+    @model_validator(mode="after")
+    def _a_seed_for_every_picture(self) -> "Request":
+        if self.seed + self.num_images_per_prompt > SEEDS:
+            raise ValueError(f"seed must leave room for {self.num_images_per_prompt} pictures below {SEEDS}; got {self.seed}")
+        return self
+
 
 class Txt2Img(Request):
     task: Literal["txt2img"] = "txt2img"

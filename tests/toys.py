@@ -28,21 +28,44 @@ def toy_components(folder: Path, seed: int = 0, prediction_type: str = "epsilon"
         "tokenizer": tokenizer,
         "text_encoder": CLIPTextModel(
             CLIPTextConfig(
-                vocab_size=len(tokenizer), hidden_size=16, intermediate_size=32, num_attention_heads=2, num_hidden_layers=3,
-                bos_token_id=bos, eos_token_id=eos, pad_token_id=eos, projection_dim=16,
+                vocab_size=len(tokenizer),
+                hidden_size=16,
+                intermediate_size=32,
+                num_attention_heads=2,
+                num_hidden_layers=3,
+                bos_token_id=bos,
+                eos_token_id=eos,
+                pad_token_id=eos,
+                projection_dim=16,
             )
         ).eval(),
         "unet": UNet2DConditionModel(
-            sample_size=8, in_channels=in_channels, block_out_channels=(8, 16), layers_per_block=1, norm_num_groups=4, cross_attention_dim=16,
-            down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"), attention_head_dim=4,
+            sample_size=8,
+            in_channels=in_channels,
+            block_out_channels=(8, 16),
+            layers_per_block=1,
+            norm_num_groups=4,
+            cross_attention_dim=16,
+            down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+            up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+            attention_head_dim=4,
         ).eval(),
         "vae": AutoencoderKL(
-            block_out_channels=(4, 8, 8, 8), down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
-            norm_num_groups=2, latent_channels=4, sample_size=64,
+            block_out_channels=(4, 8, 8, 8),
+            down_block_types=("DownEncoderBlock2D",) * 4,
+            up_block_types=("UpDecoderBlock2D",) * 4,
+            norm_num_groups=2,
+            latent_channels=4,
+            sample_size=64,
         ).eval(),
         "scheduler": DDIMScheduler(
-            beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False, set_alpha_to_one=False,
-            steps_offset=1, prediction_type=prediction_type,
+            beta_start=0.00085,
+            beta_end=0.012,
+            beta_schedule="scaled_linear",
+            clip_sample=False,
+            set_alpha_to_one=False,
+            steps_offset=1,
+            prediction_type=prediction_type,
         ),
         "safety_checker": None,
         "feature_extractor": None,
@@ -61,5 +84,8 @@ def toy_tiny_decoder(seed: int = 0) -> AutoencoderTiny:
     torch.manual_seed(seed)
     blocks = (4, 4, 4, 4)
     return AutoencoderTiny(
-        encoder_block_out_channels=blocks, decoder_block_out_channels=blocks, num_encoder_blocks=(1, 1, 1, 1), num_decoder_blocks=(1, 1, 1, 1)
+        encoder_block_out_channels=blocks,
+        decoder_block_out_channels=blocks,
+        num_encoder_blocks=(1, 1, 1, 1),
+        num_decoder_blocks=(1, 1, 1, 1),
     ).eval()

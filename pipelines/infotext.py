@@ -1,0 +1,266 @@
+"""A1111's `parameters` text: how a picture was made, as most tools of the field write and read it.
+
+    a red fox, oil
+    Negative prompt: blurry
+    Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 1, Size: 512x768, Model: fox, Version: Safelight 0.1
+
+The text cannot say everything (a prompt with a line "Negative prompt:" in it, an inpainting's mask). What it would lose
+follows as JSON in one more key, `Safelight`, which other tools keep or ignore; so `parse(write(x))` gives x again.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from pydantic import ValidationError
+
+from .names import AUTOMATIC, SCHEDULERS, SCHEDULES, SchedulerSpec
+from .request import TASKS, Inpaint, Request
+
+SOFTWARE = "Safelight 0.1"
+OWN = "Safelight"
+NEGATIVE = "Negative prompt:"
+MODEL_FILES = (".safetensors", ".ckpt", ".pt", ".bin")
+HIRES = ("Hires upscale", "Hires upscaler", "Hires resize")
+MASK = ("Mask blur", "Mask mode", "Inpaint area", "Masked content", "Masked area padding")
+OLD_SCHEDULES = {"uniform": "normal"}
+
+_KEY = re.compile(r"\w[\w \-/]+")
+_KEY_AT_END = re.compile(r"\w[\w \-/]+\Z")
+_QUOTED = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_STEPS_FIRST = re.compile(r"\s*Steps:\s*[0-9]")
+_SIZE = re.compile(r"([0-9]{1,6})x([0-9]{1,6})")
+_LONGEST_KEY = 200
+
+
+@dataclass(frozen=True)
+class ParsedInfotext:
+    """`draft` are fields of a request, each valid by itself; `unknown` what they cannot hold, by A1111's names."""
+
+    draft: Mapping[str, Any]
+    unknown: Mapping[str, str]
+    raw: str
+
+
+@dataclass(frozen=True)
+class _Word:
+    """One field under A1111's name: how it is said, and heard (ValueError or an invalid value: not understood)."""
+
+    key: str
+    field: str
+    say: Callable[[Any], str]
+    hear: Callable[[str], Any]
+    silent: Any = None  # the value that goes without saying
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if float(value).is_integer() else repr(float(value))
+
+
+def _stem(name: str) -> str:
+    path = PurePosixPath(name.replace("\\", "/"))
+    return path.stem if path.suffix.lower() in MODEL_FILES else path.name
+
+
+def _vae(text: str) -> str:
+    return AUTOMATIC if text.lower() in ("automatic", "none") else text
+
+
+_WORDS = (
+    _Word("Steps", "num_inference_steps", str, int),
+    _Word("CFG scale", "guidance_scale", _number, float),
+    _Word("Seed", "seed", str, int),
+    _Word("Model", "checkpoint", _stem, str, silent=""),
+    _Word("VAE", "vae", lambda name: PurePosixPath(name).name, _vae, silent=AUTOMATIC),
+    _Word("Denoising strength", "strength", _number, float),
+    _Word("Clip skip", "clip_skip", lambda skipped: str(skipped + 1), lambda text: int(text) - 1, silent=0),
+)
+_ORDER = (
+    "Steps", "Sampler", "Schedule type", "CFG scale", "Seed", "Size", "Model hash", "Model", "VAE hash", "VAE",
+    "Denoising strength", "Clip skip",
+)  # fmt: skip
+_NAMES = {word.field: word.key for word in _WORDS} | {"scheduler": "Sampler", "schedule": "Schedule type", "negative_prompt": NEGATIVE[:-1]}
+_RESERVED = {*_ORDER, OWN, "Version"} - {"Model hash", "VAE hash"}
+
+
+# -- writing ------------------------------------------------------------------------------------------------------------
+
+
+def write(request: Request, seed: int, extra: Mapping[str, Any] | None = None, schedulers: Mapping[str, SchedulerSpec] = SCHEDULERS) -> str:
+    """The text for the one picture of `request` that has `seed`.
+
+    `extra` adds keys of A1111's kind in their order; `Model hash` and `VAE hash` find their usual place. None is left
+    out, as is a key that the text cannot hold.
+    """
+    picture = request.model_copy(update={"seed": seed, "num_images_per_prompt": 1})
+    pairs = _pairs_of(picture, extra or {}, schedulers)
+    said = parse(_text(picture, pairs), schedulers).draft
+    understood = {name: field.default for name, field in type(picture).model_fields.items() if name not in _NAMES} | said
+    left_out = {name: value for name, value in picture.model_dump().items() if name not in understood or understood[name] != value}
+    if left_out:
+        pairs[OWN] = json.dumps(left_out, ensure_ascii=False)
+    return _text(picture, {**pairs, "Version": SOFTWARE})
+
+
+def _pairs_of(picture: Request, extra: Mapping[str, Any], schedulers: Mapping[str, SchedulerSpec]) -> dict[str, str]:
+    spec = schedulers.get(picture.scheduler)
+    said = {
+        "Sampler": picture.scheduler if spec is None else spec.title,
+        "Schedule type": SCHEDULES.get(picture.schedule, picture.schedule),
+        "Size": f"{picture.width}x{picture.height}",
+    }
+    for word in _WORDS:
+        value = getattr(picture, word.field, None)
+        if value is not None and value != word.silent:
+            said[word.key] = word.say(value)
+    more = {key: str(value) for key, value in extra.items() if value is not None and _KEY.fullmatch(key) and key not in _RESERVED}
+    said = more | said
+    ordered = [key for key in _ORDER if key in said]
+    return {key: said[key] for key in (*ordered, *(key for key in more if key not in ordered))}
+
+
+def _text(picture: Request, pairs: Mapping[str, str]) -> str:
+    negative = f"{NEGATIVE} {picture.negative_prompt}\n" if picture.negative_prompt else ""
+    line = ", ".join(f"{key}: {_quote(value)}" for key, value in pairs.items())
+    return f"{picture.prompt}\n{negative}{line}".strip()
+
+
+def _quote(value: str) -> str:
+    plain = value and value == value.strip() and not value.startswith('"') and not any(sign in value for sign in ",:\n")
+    return value if plain else json.dumps(value, ensure_ascii=False)
+
+
+# -- reading ------------------------------------------------------------------------------------------------------------
+
+
+def parse(text: str, schedulers: Mapping[str, SchedulerSpec] = SCHEDULERS) -> ParsedInfotext:
+    """What the text says, in a time that grows with its length; any text will do, and none raises.
+
+    The last line holds the parameters if it starts with "Steps:" and three pairs are in it; else it belongs to the prompt.
+    """
+    whole = text.encode("utf-8", "replace").decode()  # without halves of surrogate pairs
+    *lines, last = whole.strip().split("\n")
+    pairs = dict(_pairs(last)) if _STEPS_FIRST.match(last) else {}
+    if len(pairs) < 3:
+        lines, pairs = [*lines, last], {}
+    prompt, negative = _prompts(lines)
+    fields: dict[str, Any] = {"prompt": prompt, "negative_prompt": negative} if pairs or prompt or negative else {}
+    unknown = dict(pairs)
+    if pairs:
+        # what A1111 means by leaving it out; a checkpoint's recommended settings must not take its place
+        fields |= {"task": _task(pairs), "vae": AUTOMATIC, "clip_skip": 0, **_heard(pairs, unknown), **_sampling(unknown, schedulers)}
+    draft = valid_fields(fields)
+    for field in fields.keys() - draft.keys():
+        key = _NAMES.get(field, field.capitalize())
+        unknown[key] = pairs.get(key, str(fields[field]))
+    own = valid_fields(_own_words(unknown))
+    unknown = {key: value for key, value in unknown.items() if key not in {_NAMES.get(field) for field in own}}
+    return ParsedInfotext(draft | own, unknown, text)
+
+
+def valid_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that are fields of a request and keep their own bounds."""
+    rest = {"image": "0" * 64, "mask_image": "0" * 64, "num_inference_steps": 150}
+    valid = {}
+    for name, value in fields.items():
+        if name == "task":
+            if isinstance(value, str) and value in TASKS:
+                valid[name] = value
+        elif name in Inpaint.model_fields:
+            try:
+                valid[name] = getattr(Inpaint.model_validate({**rest, name: value}), name)
+            except (ValidationError, RecursionError):
+                continue
+    return valid
+
+
+def _prompts(lines: list[str]) -> tuple[str, str]:
+    """Prompt and negative prompt; every line from the first "Negative prompt:" on is negative."""
+    prompt: list[str] = []
+    negative: list[str] = []
+    current = prompt
+    for line in (line.strip() for line in lines):
+        if line.startswith(NEGATIVE):
+            current, line = negative, line.removeprefix(NEGATIVE).strip()
+        current.append(line)
+    return "\n".join(prompt), "\n".join(negative)
+
+
+def _pairs(line: str) -> Iterator[tuple[str, str]]:
+    """`key: value` between commas; a value in quotes may hold anything. One pass, whatever the line."""
+    at = 0
+    while (colon := line.find(":", at)) >= 0:
+        comma = line.rfind(",", at, colon)  # words without a colon before it are no pair
+        key = _KEY_AT_END.search(line[max(at, comma + 1, colon - _LONGEST_KEY) : colon].rstrip())
+        value, at = _value(line, colon + 1)
+        if key is not None and value is not None:
+            yield key.group(), value
+
+
+def _value(line: str, start: int) -> tuple[str | None, int]:
+    """The value from `start`, None if it is empty, and where the next pair begins."""
+    start += len(line[start : start + 100]) - len(line[start : start + 100].lstrip())
+    if quoted := _QUOTED.match(line, start):
+        after = quoted.end()
+        if line[after : after + 1] in ("", ","):
+            try:
+                return str(json.loads(quoted.group(), strict=False)), after + 1
+            except ValueError:  # no JSON after all: taken as it stands
+                return quoted.group(), after + 1
+    comma = line.find(",", start)
+    end = len(line) if comma < 0 else comma
+    return line[start:end].strip() or None, end + 1
+
+
+def _task(pairs: Mapping[str, str]) -> str:
+    if "Denoising strength" not in pairs or any(key in pairs for key in HIRES):
+        return "txt2img"
+    return "inpaint" if any(key in pairs for key in MASK) else "img2img"
+
+
+def _heard(pairs: Mapping[str, str], unknown: dict[str, str]) -> dict[str, Any]:
+    """Fields that stand under one key each, and the size; takes what it understood from `unknown`."""
+    fields: dict[str, Any] = {}
+    for word in _WORDS:
+        if word.key not in pairs or (word.field == "strength" and _task(pairs) == "txt2img"):
+            continue
+        try:
+            fields[word.field] = word.hear(pairs[word.key])
+            del unknown[word.key]
+        except ValueError:
+            continue
+    if size := _SIZE.fullmatch(pairs.get("Size", "")):
+        fields |= {"width": int(size[1]), "height": int(size[2])}
+        del unknown["Size"]
+    return fields
+
+
+def _sampling(unknown: dict[str, str], schedulers: Mapping[str, SchedulerSpec]) -> dict[str, str]:
+    """Scheduler and schedule, also from old joint names such as "DPM++ 2M Karras"."""
+    by_name = {name.lower(): name for name in schedulers} | {spec.title.lower(): name for name, spec in schedulers.items()}
+    by_title = {title.lower(): name for name, title in SCHEDULES.items()} | OLD_SCHEDULES | {name: name for name in SCHEDULES}
+    sampler, title = unknown.get("Sampler", "").lower(), unknown.get("Schedule type", "").lower()
+    if sampler not in by_name:
+        joint = next((end for end in by_title if sampler.endswith(f" {end}")), "")
+        sampler, title = sampler.removesuffix(f" {joint}"), title or joint
+    if sampler not in by_name:
+        return {}
+    name = by_name[sampler]
+    unknown.pop("Sampler")
+    schedule = by_title.get(title, AUTOMATIC if not title else None)
+    if schedule == AUTOMATIC or schedule in schedulers[name].schedules:
+        unknown.pop("Schedule type", None)
+        return {"scheduler": name, "schedule": str(schedule)}
+    return {"scheduler": name, "schedule": AUTOMATIC}
+
+
+def _own_words(unknown: dict[str, str]) -> dict[str, Any]:
+    try:
+        words = json.loads(unknown.get(OWN, "{}"))
+    except (ValueError, RecursionError):
+        return {}
+    unknown.pop(OWN, None)
+    return words if isinstance(words, dict) else {}
