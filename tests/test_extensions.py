@@ -45,7 +45,7 @@ def test_a_dropped_folder_is_off_until_it_is_named(tmp_path: Path) -> None:
     ("text", "reason"),
     [
         ("raise RuntimeError('no such card')", "no such card"),
-        ("this is not python", "SyntaxError"),
+        ("def (:", "SyntaxError"),
         (GOOD.replace("my_euler", "euler"), "offered twice: euler"),
         (GOOD.replace("def schedulers", "def shedulers"), "shedulers"),
         (GOOD.replace("return {", "return 1 / 0 or {"), "ZeroDivisionError"),

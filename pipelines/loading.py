@@ -1,0 +1,141 @@
+"""Modules made from parts: built without weights, then given the file's own tensors, mapped and not copied where the dtype allows."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
+
+import torch
+from accelerate import init_empty_weights
+from diffusers import AutoencoderTiny
+from safetensors import SafetensorError, safe_open
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from .errors import CheckpointError, OutOfMemory
+from .families.parts import ARCHITECTURES, Part, Piece
+from .families.reading import UNET, Parted
+from .headers import FLOATS, Stamp
+
+SAFETENSORS_DTYPES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.float64: "F64"}
+_CLIP_FIELDS = (
+    "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "max_position_embeddings", "hidden_act",
+    "layer_norm_eps", "bos_token_id", "eos_token_id", "pad_token_id", "use_attention_mask",
+)  # fmt: skip
+
+
+def load(part: Part, source: str, device: torch.device, dtype: torch.dtype) -> torch.nn.Module:
+    """The component of `part` in evaluation mode on `device`, without gradients; `source` names the model in errors.
+
+    Raises `CheckpointError` when a weight is missing, misshapen or not finite, or the files changed since they were
+    listed; `OutOfMemory` when the device has no room.
+    """
+    module = _skeleton(part, source)
+    wanted = module.state_dict()
+    missing = [name for name in wanted if name not in part.pieces]
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise CheckpointError(f"{source} is incomplete: its {part.component} lacks {missing[0]!r}{more}.")
+    with _sentences(part, source):
+        shapes = {name: tensor.shape for name, tensor in wanted.items()}
+        state = {name: tensor.to(device=device, dtype=dtype) for name, tensor in _tensors(shapes, part, source)}
+        _check_finite(state, part, source)
+        module.load_state_dict(state, strict=True, assign=True)
+        return module.to(device=device).eval().requires_grad_(False)  # what is left to move are small buffers
+
+
+def _skeleton(part: Part, source: str) -> torch.nn.Module:
+    """The module with parameters that have shapes and no memory."""
+    make = resolve_name(ARCHITECTURES[part.architecture].make)
+    try:
+        with init_empty_weights(include_buffers=False):
+            return make(dict(part.config))
+    except Exception as error:  # whatever a configuration from elsewhere makes a constructor raise
+        raise CheckpointError(f"{source} has a {part.component} whose configuration cannot be used: {_first_line(error)}.") from None
+
+
+def clip_text_model(config: dict[str, Any]) -> CLIPTextModel:
+    """Only what describes the architecture is taken over: a configuration may also name code to fetch."""
+    return CLIPTextModel(CLIPTextConfig(**{name: config[name] for name in _CLIP_FIELDS if name in config}))
+
+
+def tiny_decoder(config: dict[str, Any]) -> AutoencoderTiny:
+    """An AutoencoderTiny that can only decode."""
+    model = AutoencoderTiny.from_config(config)
+    model.encoder = torch.nn.Identity()
+    return model
+
+
+def _tensors(shapes: Mapping[str, torch.Size], part: Part, source: str) -> Iterator[tuple[str, torch.Tensor]]:
+    """(name, mapped tensor) of each weight in `shapes`, in the shape that the module wants it."""
+    by_file: dict[Stamp, list[str]] = {}
+    for name in shapes:
+        by_file.setdefault(part.pieces[name].stamp, []).append(name)
+    for stamp, names in by_file.items():
+        if Stamp.of(stamp.path) != stamp:  # a file cut short after mapping would end the process
+            raise CheckpointError(f"{stamp.path.name} has changed while it was being read; try again.")
+        with safe_open(stamp.path, framework="pt", device="cpu") as file:
+            for name in names:
+                piece = part.pieces[name]
+                tensor = _cut(file.get_tensor(piece.name), piece)
+                if piece.info.dtype not in FLOATS or _squeezed(tensor.shape) != _squeezed(shapes[name]):
+                    found, needed = tuple(tensor.shape), tuple(shapes[name])
+                    raise CheckpointError(f"{source} has a {part.component} weight {name!r} of shape {found}, where {needed} is needed.")
+                yield name, tensor.reshape(shapes[name])
+
+
+def _squeezed(shape: torch.Size) -> tuple[int, ...]:
+    """Without the 1 × 1 at the end: what is linear here may be a convolution of one pixel there."""
+    return tuple(shape[:2]) if tuple(shape[2:]) == (1, 1) else tuple(shape)
+
+
+def _cut(tensor: torch.Tensor, piece: Piece) -> torch.Tensor:
+    return tensor if piece.third is None else tensor.chunk(3)[piece.third]
+
+
+def _check_finite(state: Mapping[str, torch.Tensor], part: Part, source: str) -> None:
+    """A sum shows every NaN and infinity at the cost of reading once; only a suspicious one is looked at closely."""
+    for name, tensor in state.items():
+        if not torch.isfinite(tensor.sum(dtype=torch.float32)) and not torch.isfinite(tensor).all():
+            raise CheckpointError(
+                f"{source} is damaged: weight {name!r} of its {part.component} is not finite in {str(tensor.dtype).removeprefix('torch.')}."
+            )
+
+
+def scheduler_config(parted: Parted, path: Path) -> dict[str, Any]:
+    """The checkpoint's scheduler configuration; for a single file the family's, with the prediction type that is told
+    by a `v_pred` tensor, by the `.yaml` beside the file, or by the spread of the tensor that the family names."""
+    if parted.header is None:
+        return dict(parted.scheduler_config)
+    v_prediction = "v_pred" in parted.header.tensors or _says_v_prediction(path.with_suffix(".yaml"))
+    mark = parted.family.layout.v_prediction_mark
+    if mark and UNET + mark[0] in parted.header.tensors and not v_prediction:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            v_prediction = file.get_tensor(UNET + mark[0]).float().std(correction=0).item() > mark[1]
+    return {**parted.scheduler_config, **({"prediction_type": "v_prediction"} if v_prediction else {})}
+
+
+def _says_v_prediction(path: Path) -> bool:
+    try:
+        return path.stat().st_size < 2**16 and bool(
+            re.search(r"""parameterization:\s*["']?v["']?\s*$""", path.read_text("utf-8", "replace"), re.M)
+        )
+    except OSError:
+        return False
+
+
+@contextmanager
+def _sentences(part: Part, source: str) -> Iterator[None]:
+    try:
+        yield
+    except (SafetensorError, OSError, RuntimeError) as error:
+        if isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error):
+            raise OutOfMemory(f"There is not enough memory to load the {part.component} of {source}.") from None
+        raise CheckpointError(f"The {part.component} of {source} cannot be read: {_first_line(error)}.") from None
+    except MemoryError:
+        raise OutOfMemory(f"There is not enough memory to load the {part.component} of {source}.") from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".")

@@ -1,0 +1,231 @@
+"""Models found in every kind of folder, named, told apart and checked, without torch and without ever failing."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from pipelines.catalog import BUILT_IN, Catalog, ModelInfo
+from pipelines.errors import CheckpointError, UnknownName
+from pipelines.families import FAMILIES
+from tests.pipelines import ldm_files
+from tests.toys import save_toy
+
+NASTY = "<img src=x onerror=1>.safetensors"
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_toy(tmp_path_factory.mktemp("models") / "toy")
+
+
+@pytest.fixture(scope="module")
+def single(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("files") / "single.safetensors"
+    ldm_files.save(path, dtype=torch.float16)
+    return path
+
+
+def put(source: Path, place: Path) -> Path:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    return Path(shutil.copytree(source, place) if source.is_dir() else shutil.copy(source, place))
+
+
+def names(infos: list[ModelInfo]) -> dict[str, str | None]:
+    return {info.name: info.broken for info in infos}
+
+
+@pytest.mark.parametrize(
+    ("root", "shelf"),
+    [
+        ("models", "models/checkpoints"),  # ours
+        ("a1111", "a1111/models/Stable-diffusion"),
+        ("a1111/models", "a1111/models/Stable-diffusion"),
+        ("comfy", "comfy/models/checkpoints"),
+        ("comfy", "comfy/models/diffusers"),
+        ("loose", "loose"),  # the checkpoints folder itself
+    ],
+)
+def test_each_house_is_used_in_place(tmp_path: Path, toy: Path, single: Path, root: str, shelf: str) -> None:
+    put(toy, tmp_path / shelf / "folder")
+    put(single, tmp_path / shelf / "deep" / "er" / "file.safetensors")
+    (tmp_path / shelf / "notes.txt").write_text("put checkpoints here")
+    (tmp_path / shelf / ".hidden.safetensors").write_text("")
+    catalog = Catalog([tmp_path / root])
+    assert names(catalog.checkpoints()) == {"folder": None, "deep/er/file.safetensors": None}
+    info = catalog.checkpoint("deep/er/file.safetensors")
+    assert (info.kind, info.family, info.title, info.size_bytes) == ("file", "sd1", "deep/er/file", single.stat().st_size)
+    assert info.tasks == ["txt2img", "img2img", "inpaint"]
+
+
+def test_a_root_may_be_one_checkpoint(toy: Path) -> None:
+    assert names(Catalog([toy]).checkpoints()) == {"toy": None}
+
+
+def test_no_root_at_all(tmp_path: Path) -> None:
+    catalog = Catalog([tmp_path / "nowhere"])
+    assert catalog.checkpoints() == catalog.vaes() == [] and catalog.default_checkpoint() == ""
+    with pytest.raises(CheckpointError, match="There is no checkpoint in"):
+        catalog.checkpoint("")
+
+
+def test_models_come_and_go_without_a_restart(tmp_path: Path, single: Path) -> None:
+    catalog = Catalog([tmp_path])
+    (tmp_path / "checkpoints").mkdir()
+    assert catalog.checkpoints() == []
+    path = put(single, tmp_path / "checkpoints" / "a.safetensors")
+    assert names(catalog.checkpoints()) == {"a.safetensors": None}
+    before = catalog.checkpoint("a.safetensors")
+    assert catalog.checkpoint("a.safetensors") is before  # what was read is kept
+    path.write_bytes(path.read_bytes()[:-1])
+    assert "cut short" in str(names(catalog.checkpoints())["a.safetensors"])
+    path.unlink()
+    assert catalog.checkpoints() == []
+
+
+def test_names_are_unique_among_roots_and_one_model_is_listed_once(tmp_path: Path, single: Path) -> None:
+    for root in ("one", "two", "other/two"):
+        put(single, tmp_path / root / "checkpoints" / "a.safetensors")
+    roots = [tmp_path / root for root in ("one", "two", "other/two", "one", "one/checkpoints")]
+    assert list(names(Catalog(roots).checkpoints())) == ["a.safetensors", "two/a.safetensors", "two/a.safetensors (2)"]
+
+
+def test_links_are_followed_and_loops_end(tmp_path: Path, single: Path) -> None:
+    put(single, tmp_path / "elsewhere" / "a.safetensors")
+    shelf = tmp_path / "root" / "checkpoints"
+    shelf.mkdir(parents=True)
+    try:
+        (shelf / "linked").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+        (shelf / "loop").symlink_to(shelf, target_is_directory=True)
+        (shelf / "dangling.safetensors").symlink_to(tmp_path / "nothing")
+    except OSError:
+        pytest.skip("links cannot be made here")
+    found = names(Catalog([tmp_path / "root"]).checkpoints())
+    assert found.pop("linked/a.safetensors") is None
+    assert list(found) == ["dangling.safetensors"] and found["dangling.safetensors"]
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+BREAK: dict[str, Callable[[Path], object]] = {
+    "no weights": lambda path: (path / "unet" / "diffusion_pytorch_model.safetensors").unlink(),
+    "only bin": lambda path: (path / "unet" / "diffusion_pytorch_model.safetensors").rename(path / "unet" / "diffusion_pytorch_model.bin"),
+    "cut weights": lambda path: cut(path / "vae" / "diffusion_pytorch_model.safetensors"),
+    "no vae": lambda path: shutil.rmtree(path / "vae"),
+    "no tokenizer": lambda path: shutil.rmtree(path / "tokenizer"),
+    "no scheduler": lambda path: shutil.rmtree(path / "scheduler"),
+    "no index": lambda path: (path / "model_index.json").unlink(),
+    "index is a list": lambda path: (path / "model_index.json").write_text("[]"),
+    "index is garbage": lambda path: (path / "model_index.json").write_bytes(b"\xff\xfe{"),
+    "huge config": lambda path: (path / "unet" / "config.json").write_text(" " * 2**23),
+    "other pipeline": lambda path: (path / "model_index.json").write_text('{"_class_name": "FluxPipeline"}'),
+    "other encoder": lambda path: (path / "model_index.json").write_text(
+        '{"_class_name": "StableDiffusionPipeline", "text_encoder": ["a", "B"]}'
+    ),
+    "endless config": lambda path: (path / "text_encoder" / "config.json").write_text('{"num_hidden_layers": 1000000000}'),
+}
+
+
+@pytest.mark.parametrize("how", BREAK)
+def test_a_broken_folder_is_listed_with_its_reason(tmp_path: Path, toy: Path, how: str) -> None:
+    path = put(toy, tmp_path / "checkpoints" / "toy")
+    put(toy, tmp_path / "checkpoints" / "whole")
+    BREAK[how](path)
+    catalog = Catalog([tmp_path])
+    broken = names(catalog.checkpoints())["toy"]
+    assert broken and broken.endswith(".") and broken.count("\n") == 0 and "toy" in broken
+    assert catalog.default_checkpoint() == "whole"
+    with pytest.raises(CheckpointError) as caught:
+        catalog.checkpoint("toy")
+    assert str(caught.value) == broken
+
+
+def test_broken_files_are_listed_with_their_reason(tmp_path: Path, single: Path) -> None:
+    shelf = tmp_path / "Stable-diffusion"
+    cut(put(single, shelf / "cut.safetensors"))
+    (shelf / NASTY).write_text("no model")
+    (shelf / "old.ckpt").write_bytes(b"\x80\x04.")
+    (shelf / "empty.safetensors").touch()
+    save_file({"lora_unet_x.lora_down.weight": torch.zeros(1)}, shelf / "lora.safetensors")
+    found = names(Catalog([tmp_path]).checkpoints())
+    assert set(found) == {"cut.safetensors", NASTY, "old.ckpt", "empty.safetensors", "lora.safetensors"}
+    assert all(reason and reason.endswith(".") for reason in found.values())
+    assert "pickle" in str(found["old.ckpt"]) and "LoRA" in str(found["lora.safetensors"]) and "cut short" in str(found["cut.safetensors"])
+
+
+def test_a_folder_that_may_not_be_read(tmp_path: Path, single: Path) -> None:
+    put(single, tmp_path / "checkpoints" / "a.safetensors")
+    closed = tmp_path / "checkpoints" / "closed"
+    closed.mkdir()
+    closed.chmod(0)
+    try:
+        assert names(Catalog([tmp_path]).checkpoints()) == {"a.safetensors": None}
+    finally:
+        closed.chmod(0o700)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_a_file_name_that_is_no_text(tmp_path: Path, single: Path) -> None:
+    shelf = tmp_path / "checkpoints"
+    shelf.mkdir()
+    shutil.copy(os.fsencode(single), os.path.join(os.fsencode(shelf), b"caf\xe9\n.safetensors"))
+    (info,) = Catalog([tmp_path]).checkpoints()
+    assert info.broken is None and json.dumps(info.name).isascii() and info.name == "caf��.safetensors"
+
+
+@pytest.mark.parametrize("root", ["a1111/models", "comfy/models", "ours"])
+def test_vaes(tmp_path: Path, toy: Path, single: Path, root: str) -> None:
+    shelf = tmp_path / root / ("VAE" if "a1111" in root else "vae")
+    put(toy / "vae", shelf / "folder")
+    vae = {name: tensor for name, tensor in ldm_files.original(ldm_files.components()).items() if name.startswith("first_stage_model.")}
+    save_file(vae, shelf / "file.safetensors")
+    put(single, tmp_path / root / "checkpoints" / "model.safetensors")
+    save_file(vae, tmp_path / root / "checkpoints" / "model.vae.safetensors")
+    (shelf / "old.vae.pt").write_bytes(b"")
+    save_file({"a": torch.zeros(1)}, shelf / "other.safetensors")
+    catalog = Catalog([tmp_path / root])
+    found = names(catalog.vaes())
+    assert {name for name, broken in found.items() if broken is None} == {"folder", "file.safetensors", "model.vae.safetensors"}
+    assert set(found) - {"old.vae.pt", "other.safetensors"} == {"folder", "file.safetensors", "model.vae.safetensors"}
+    assert list(names(catalog.checkpoints())) == ["model.safetensors"]
+    assert catalog.vae("folder").path == shelf / "folder"
+    with pytest.raises(UnknownName, match="automatic"):
+        catalog.vae("none")
+    with pytest.raises(CheckpointError, match="not a VAE"):
+        catalog.vae("other.safetensors")
+
+
+@pytest.mark.parametrize("shelf", ["vae_approx", "models/VAE-approx", "preview"])
+def test_a_tiny_decoder_is_found(tmp_path: Path, shelf: str) -> None:
+    catalog = Catalog([tmp_path / "none", tmp_path])
+    assert catalog.tiny_decoder(FAMILIES["sd1"]) is None
+    (tmp_path / shelf).mkdir(parents=True)
+    (tmp_path / shelf / "taesd_decoder.safetensors").touch()
+    assert catalog.tiny_decoder(FAMILIES["sd1"]) == tmp_path / shelf / "taesd_decoder.safetensors"
+
+
+def test_the_built_in_checkpoint_is_the_default(tmp_path: Path, toy: Path) -> None:
+    put(toy, tmp_path / "checkpoints" / "a")
+    catalog = Catalog([tmp_path])
+    assert catalog.default_checkpoint() == "a"
+    put(toy, tmp_path / "checkpoints" / BUILT_IN)
+    assert catalog.default_checkpoint() == BUILT_IN
+
+
+def test_no_torch_is_needed(toy: Path) -> None:
+    code = (
+        "import sys, pathlib; from pipelines.catalog import Catalog; "
+        f"info = Catalog([pathlib.Path({str(toy.parent)!r})]).checkpoint('toy'); "
+        "print(info.family, *(name in sys.modules for name in ('torch', 'transformers')))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["sd1", "False", "False"]
