@@ -1,0 +1,65 @@
+"""Pictures: the finished ones by their id, uploads, and what a picture tells about how it was made."""
+
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse
+
+from . import shapes
+from .bodies import PICTURE_BODY, read_picture
+from .deps import StudioDep
+from .replies import Reply
+
+router = APIRouter(tags=["pictures"])
+
+MAGIC = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"RIFF": "image/webp"}
+PICTURE = {200: {"content": {kind: {} for kind in MAGIC.values()}}}
+
+
+@router.get("/images", response_model=shapes.Images)
+def listed(studio: StudioDep, limit: Annotated[int, Query(ge=1, le=500)] = 50, before: str | None = None) -> Reply:
+    """The newest pictures, or those made before the picture `before`."""
+    return Reply({"images": [image.as_json() for image in studio.images(limit, before)]})
+
+
+@router.get("/images/{image}", response_class=FileResponse, responses=PICTURE)
+def one(studio: StudioDep, image: str, download: bool = False) -> FileResponse:
+    """The picture as it was saved, with its recipe inside."""
+    return _file(studio.image(image).path, "attachment" if download else "inline")
+
+
+@router.post("/uploads", status_code=201, response_model=shapes.Upload, openapi_extra=PICTURE_BODY)
+async def upload(studio: StudioDep, request: Request) -> Reply:
+    """Checks and keeps a PNG, JPEG or WebP picture for jobs to start from."""
+    data = await read_picture(request)
+    kept = await run_in_threadpool(studio.put_blob, data)
+    return Reply(kept.as_json(), 201)
+
+
+@router.get("/uploads/{upload}", response_class=FileResponse, responses=PICTURE)
+def uploaded(studio: StudioDep, upload: str) -> FileResponse:
+    return _file(studio.blob_path(upload), "inline")
+
+
+@router.post("/recipe", response_model=shapes.Recipe, openapi_extra=PICTURE_BODY)
+async def recipe(studio: StudioDep, request: Request) -> Reply:
+    """Reads how a picture was made from what Safelight or A1111 wrote into it."""
+    data = await read_picture(request)
+    return Reply(await run_in_threadpool(studio.recipe, data))
+
+
+def _file(path: Path, disposition: str) -> FileResponse:
+    """A picture file. Its bytes never change, so browsers may keep it; as a page of its own it may do nothing."""
+    try:
+        with path.open("rb") as file:
+            kind = next((kind for magic, kind in MAGIC.items() if file.peek(4).startswith(magic)), None)
+    except OSError:
+        raise HTTPException(404, "The file of this picture is no longer there.") from None
+    if kind is None:
+        raise HTTPException(404, "The file of this picture is no picture any more.")
+    headers = {"Cache-Control": "private, max-age=31536000, immutable", "Content-Security-Policy": "default-src 'none'; sandbox"}
+    name = Path(path.name).with_suffix("." + kind.partition("/")[2]).name
+    return FileResponse(path, media_type=kind, filename=name, content_disposition_type=disposition, headers=headers)
