@@ -1,0 +1,53 @@
+"""What the studio has, as JSON: checkpoints, VAEs, schedulers."""
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pipelines.errors import StudioError
+from pipelines.names import AUTOMATIC, SCHEDULES, SchedulerSpec
+
+if TYPE_CHECKING:
+    from pipelines.catalog import Catalog, ModelInfo
+
+
+def models(catalog: "Catalog", loaded: Collection[str]) -> dict[str, Any]:
+    """Checkpoints (`loaded` are those in memory) and VAEs as they lie in the folders now."""
+    return {
+        "default": _default(catalog),
+        "checkpoints": [_checkpoint(catalog, model, model.name in loaded) for model in catalog.checkpoints()],
+        "vaes": [{"name": vae.name, "title": vae.title, "broken": vae.broken, "size_bytes": vae.size_bytes} for vae in catalog.vaes()],
+    }
+
+
+def _checkpoint(catalog: "Catalog", model: "ModelInfo", loaded: bool) -> dict[str, Any]:
+    family = catalog.families.get(model.family) if model.family else None
+    return {
+        "name": model.name,
+        "title": model.title,
+        "family": model.family,
+        "family_title": family.title if family else None,
+        "size_bytes": model.size_bytes,
+        "broken": model.broken,
+        "native_size": list(model.native_size),
+        "recommended": dict(model.recommended),
+        "example_prompts": list(model.example_prompts),
+        "summary": model.summary,
+        "tasks": list(model.tasks),
+        "loaded": loaded,
+    }
+
+
+def _default(catalog: "Catalog") -> str:
+    try:
+        return catalog.default_checkpoint()
+    except StudioError:
+        return ""
+
+
+def schedulers(known: Mapping[str, SchedulerSpec]) -> dict[str, Any]:
+    """Schedulers with the schedules that go with each, and the schedules' titles."""
+    listed = [
+        {"name": name, "title": spec.title, "kind": "sampler" if spec.sampler else "diffusers", "schedules": [AUTOMATIC, *spec.schedules]}
+        for name, spec in known.items()
+    ]
+    return {"schedulers": listed, "schedules": [{"name": name, "title": title} for name, title in SCHEDULES.items()]}

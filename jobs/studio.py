@@ -1,0 +1,218 @@
+"""The studio as the page and the API see it: submit, watch, steer, and find what was made."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines import pictures, recipe
+from pipelines.errors import StorageError, StudioError
+from pipelines.modifiers import Modifier
+from pipelines.names import SchedulerSpec
+
+from . import listing
+from .bell import Bell
+from .board import Board
+from .intake import Intake
+from .lock import FileLock
+from .mending import open_journal
+from .messages import ToWorker, WorkerConfig
+from .rows import PictureRow
+from .store import Store
+from .supervisor import Limits, Supervisor
+from .views import BlobView, Frame, Gone, ImageView, JobView, NotHere
+
+if TYPE_CHECKING:
+    from pipelines.catalog import Catalog
+
+__all__ = ["BlobView", "Frame", "Gone", "ImageView", "JobView", "NotHere", "Studio", "WorkerConfig"]
+
+
+class Studio:
+    """Thread-safe. `start` makes the folders and the journal and lets the engine come up behind the page's back."""
+
+    def __init__(
+        self,
+        folder: Path,
+        catalog: "Catalog",
+        schedulers: Mapping[str, SchedulerSpec],
+        modifiers: Mapping[str, Modifier],
+        worker: WorkerConfig,
+        *,
+        in_process: bool = False,
+        version: str = "",
+        limits: Limits | None = None,
+    ) -> None:
+        self._store = Store(Path(folder).absolute())
+        self._catalog = catalog
+        self._schedulers = schedulers
+        self._worker = worker
+        self._in_process = in_process
+        self._version = version
+        self._limits = limits
+        self._bell = Bell()
+        self.modifiers = modifiers  # the page derives controls from their parameters
+        self._intake = Intake(catalog, schedulers, modifiers, self._store.blobs.read)
+        self._lock = FileLock(self._store.inner / "studio.lock")
+        self._notice: str | None = None  # what start-up had to mend
+        self._running = False
+
+    # -- life -------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Returns at once; raises StorageError when the outputs folder cannot be used or another studio uses it."""
+        self._store.prepare()
+        if not self._lock.acquire():
+            raise StorageError(f"Another Safelight (process {self._lock.holder()}) is using the outputs folder {self._store.folder}.")
+        try:
+            journal, self._notice = open_journal(self._store)
+            self._board = Board(journal, self._store, self._bell)
+            self._board.recover()
+            self._store.sweep_latents({row.id for row in journal.in_states("queued", "paused", "failed")})
+        except BaseException:
+            self._lock.release()
+            raise
+        self._supervisor = Supervisor(self._board, self._bell, self._worker, self._store.folder, self._in_process, self._limits)
+        self._supervisor.start()
+        self._running = True
+
+    def stop(self) -> None:
+        """Takes no more jobs, gives the engine up to five seconds, and leaves the journal ready for the next start."""
+        if not self._running:
+            return
+        self._running = False
+        self._board.closing = True
+        try:
+            self._supervisor.stop()
+            self._board.flush()
+            self._board.journal.close()
+        finally:
+            self._lock.release()
+            self._bell.ring()
+
+    # -- jobs -------------------------------------------------------------------------------------------------------
+
+    def submit(self, draft: Mapping[str, Any], owner: str = "studio") -> JobView:
+        """Queues a job; what the draft leaves out is completed. Raises StudioError and then nothing is queued."""
+        if not self._running:
+            raise StudioError("The studio is closing and takes no more jobs.")
+        request = self._intake.request(draft)
+        self._store.check_room()
+        job = self._board.submit(request, owner)
+        self._supervisor.wake()
+        return self._board.view(job)
+
+    def job(self, id: str) -> JobView:
+        return self._board.view(id)
+
+    def jobs(self, limit: int = 50, active_only: bool = False) -> list[JobView]:
+        """Newest first."""
+        return self._board.views(limit, active_only)
+
+    def cancel(self, id: str) -> JobView:
+        """Cancels a job that has not ended: at once when it waits, within a step when it runs."""
+        return self._ask(id, self._board.cancel(id))
+
+    def pause(self, id: str) -> JobView:
+        return self._ask(id, self._board.pause(id))
+
+    def resume(self, id: str) -> JobView:
+        return self._ask(id, self._board.resume(id))
+
+    def retry(self, id: str) -> JobView:
+        """Queues a failed or cancelled job again; pictures it had saved are kept and not made again."""
+        self._board.retry(id)
+        return self._ask(id, None)
+
+    def _ask(self, job: str, order: ToWorker | None) -> JobView:
+        self._supervisor.wake(order)
+        return self._board.view(job)
+
+    # -- watching ---------------------------------------------------------------------------------------------------
+
+    async def frame(self, job: str, after: int, timeout: float) -> Frame | None:
+        """The newest frame that is not the one of step `after`, waiting up to `timeout` seconds; Gone when the job has ended."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        while True:
+            version = self._bell.version
+            if (frame := self._board.frame(job, after)) or (left := deadline - loop.time()) <= 0:
+                return frame
+            await self._bell.wait(version, left, job)
+
+    def events(self, job: str, after: int = 0) -> list[tuple[int, str, dict[str, Any]]]:
+        """What the journal tells of a job behind event `after`: (event id, name, data)."""
+        self._board.view(job)
+        return self._board.journal.events(job, after)
+
+    async def wait_change(self, version: int, timeout: float) -> int:
+        """Waits until something has changed since `version`, at most `timeout` seconds; the version now."""
+        return await self._bell.wait(version, timeout)
+
+    # -- pictures ---------------------------------------------------------------------------------------------------
+
+    def image(self, id: str) -> ImageView:
+        row = self._board.journal.picture(id)
+        if row is None:
+            raise NotHere("picture", id)
+        return self._image(row)
+
+    def images(self, limit: int = 50, before: str | None = None) -> list[ImageView]:
+        """Newest first, those made before the picture `before`; files that were deleted are left out."""
+        number: int | None = None
+        if before is not None:
+            row = self._board.journal.picture(before)
+            if row is None:
+                raise NotHere("picture", before)
+            number = row.number
+        images = [self._image(row) for row in self._board.journal.pictures(limit, number)]
+        return [image for image in images if image.path.is_file()]
+
+    def _image(self, row: PictureRow) -> ImageView:
+        return ImageView(row.id, row.job, self._store.folder / row.name, row.seed, row.width, row.height, row.created)
+
+    def put_blob(self, data: bytes) -> BlobView:
+        """Checks and keeps an upload; raises BadPicture or StorageError."""
+        info = pictures.check(data)
+        return BlobView(self._store.keep_upload(data), info.width, info.height, info.format)
+
+    def blob_path(self, id: str) -> Path:
+        return self._store.blobs.path(id)
+
+    @property
+    def blobs(self) -> Path:
+        """The folder of the uploads, for the engine (`jobs.store.BlobStore` reads it)."""
+        return self._store.blobs.folder
+
+    def recipe(self, data: bytes) -> dict[str, Any]:
+        """How a picture was made, as far as it tells; the picture is kept as an upload."""
+        kept = self.put_blob(data)
+        found = recipe.from_picture(data)
+        return {
+            "source": found.source,
+            "infotext": found.infotext,
+            "request": dict(found.draft),
+            "unknown": dict(found.unknown),
+            "upload": kept.id,
+        }
+
+    # -- what there is ------------------------------------------------------------------------------------------------
+
+    def models(self) -> dict[str, Any]:
+        return listing.models(self._catalog, self._supervisor.state.status.get("loaded", ()))
+
+    def schedulers(self) -> dict[str, Any]:
+        return listing.schedulers(self._schedulers)
+
+    def health(self) -> dict[str, Any]:
+        state = self._supervisor.state
+        return {
+            "status": "ok",
+            "engine": state.engine,
+            "device": state.status.get("device"),
+            "loaded": list(state.status.get("loaded", ())),
+            "memory_bytes": state.status.get("memory_bytes", 0),
+            "version": self._version,
+            "restarts": state.restarts,
+            "message": state.message or self._board.trouble or self._notice,
+        }
