@@ -64,7 +64,9 @@ def serve(options: argparse.Namespace) -> int:
     from extensions.engine import EngineConfig
     from jobs.studio import Studio, WorkerConfig
     from pipelines.catalog import Catalog
+    from ui.address import claim
 
+    port = claim(options.host, options.port)  # before anything is started that a taken port would stop again
     roots = [HERE / "models", *(existing(folder) for folder in options.models)]
     offered = loader.load(options.extension)
     config = EngineConfig(tuple(map(str, roots)), options.device, str(outputs / ".safelight" / "blobs"), tuple(options.extension))
@@ -75,6 +77,7 @@ def serve(options: argparse.Namespace) -> int:
         offered.modifiers,
         WorkerConfig("extensions.engine:build_engine", config),
         version=VERSION,
+        notices=tuple(offered.broken.values()),
     )
     studio.start()
 
@@ -84,7 +87,7 @@ def serve(options: argparse.Namespace) -> int:
 
     try:
         page = build(studio, offered.tabs)
-        server = serve_page(studio, page, options.host, options.port, open_browser=options.open, look=look())
+        server = serve_page(studio, page, options.host, port, open_browser=options.open, look=look())
     except BaseException:
         studio.stop()
         raise

@@ -59,13 +59,15 @@ class Board:
             raise StorageError(f"The journal in {self.store.inner} cannot be written ({error}); try again when there is room.") from error
         self.bell.ring(job)
 
-    def submit(self, request: Request, owner: str) -> str:
+    def submit(self, request: Request, owner: str, notice: str | None = None) -> str:
         job = uuid.uuid4().hex
         with self._asked(job):
             waiting = self.journal.waiting(owner)
             if waiting >= MOST_WAITING:
                 raise InvalidRequest(f"{waiting} of your jobs are waiting already; at most {MOST_WAITING} may wait at once.")
             self.journal.add(job, owner, request.model_dump(mode="json"), request.steps_run * request.num_images_per_prompt)
+            if notice:
+                self.journal.note(job, "notice", {"message": notice}, notice=notice)
         return job
 
     def cancel(self, job: str) -> Cancel | None:

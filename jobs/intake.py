@@ -38,6 +38,11 @@ class Intake:
             self._check_pictures(request)
         return request.with_seed()
 
+    @staticmethod
+    def remark(request: Request) -> str | None:
+        """What is allowed but is seldom meant, in one sentence."""
+        return None if request.prompt.strip() else "The prompt is empty, so the model paints whatever it likes."
+
     def _complete(self, draft: Mapping[str, Any]) -> dict[str, Any]:
         """What is left out takes the checkpoint's recommended settings; a size left out follows the picture."""
         checkpoint = draft.get("checkpoint") or self._catalog.default_checkpoint()

@@ -1,7 +1,7 @@
 """The studio as the page and the API see it: submit, watch, steer, and find what was made."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +41,7 @@ class Studio:
         *,
         in_process: bool = False,
         version: str = "",
+        notices: Sequence[str] = (),
         limits: Limits | None = None,
     ) -> None:
         self._store = Store(Path(folder).absolute())
@@ -49,6 +50,7 @@ class Studio:
         self._worker = worker
         self._in_process = in_process
         self._version = version
+        self._notices = tuple(notices)  # what the program could not bring along, for the page to show
         self._limits = limits
         self._bell = Bell()
         self.modifiers = modifiers  # the page derives controls from their parameters
@@ -98,7 +100,7 @@ class Studio:
             raise StudioError("The studio is closing and takes no more jobs.")
         request = self._intake.request(draft)
         self._store.check_room()
-        job = self._board.submit(request, owner)
+        job = self._board.submit(request, owner, self._intake.remark(request))
         self._supervisor.wake()
         return self._board.view(job)
 
@@ -213,6 +215,7 @@ class Studio:
             "loaded": list(state.status.get("loaded", ())),
             "memory_bytes": state.status.get("memory_bytes", 0),
             "version": self._version,
+            "notices": list(self._notices),
             "restarts": state.restarts,
             "message": state.message or self._board.trouble or self._notice,
         }

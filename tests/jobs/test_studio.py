@@ -241,3 +241,8 @@ def test_a_broken_journal_is_begun_anew_with_the_pictures(studios: Callable[...,
     (listed,) = again.images()
     assert (listed.id, listed.path, listed.seed) == (image.id, image.path, 9)
     assert ended(again, again.submit(draft()).id).state == "finished"
+
+
+def test_an_empty_prompt_runs_and_is_remarked_upon(studio: Studio) -> None:
+    assert "prompt is empty" in (studio.submit({"prompt": "  "}).notice or "")
+    assert studio.submit({"prompt": "a cat"}).notice is None

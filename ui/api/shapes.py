@@ -119,4 +119,5 @@ class Health(Shape):
     memory_bytes: int | None
     version: str
     restarts: int
+    notices: list[str]
     message: str | None

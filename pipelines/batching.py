@@ -1,0 +1,183 @@
+"""Which jobs run together, and the one forward pass over what their pictures ask for."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .components import Components
+from .decode import free_memory, is_out_of_memory
+from .denoise import Predict
+from .errors import OutOfMemory
+from .running import JobRun, PictureRun, Signature
+from .starts import Material
+
+log = logging.getLogger(__name__)
+OVERTAKEN_AT_MOST = 8
+LARGEST = 16
+CPU_LATENT_PIXELS = 64 * 64  # a CPU gains from batches while the layers are too small to keep its cores busy
+BYTES_PER_LATENT_PIXEL = 400_000  # of activations, for both rows of guidance; from a Stable Diffusion 1 UNet in half precision
+CPU_LARGEST = 8
+
+
+def signature(material: Material, components: Components) -> Signature:
+    """Pictures with equal signatures fit into one forward pass of the same denoiser."""
+    told = tuple(sorted((name, tensor.shape[1:], tensor.dtype) for name, tensor in material.conditioning.items()))
+    return material.stage.shape, components.denoiser.config.in_channels, told
+
+
+def fits(job: JobRun, leader: JobRun) -> bool:
+    """Whether both, being prepared, can share a forward pass."""
+    assert job.components is not None and leader.components is not None
+    return job.signature == leader.signature and job.components.denoiser is leader.components.denoiser
+
+
+def default_limit(components: Components, shape: tuple[int, int, int]) -> int:
+    """How many pictures to take into one forward pass, from the device and the size of their latents."""
+    pixels = shape[1] * shape[2]
+    if components.device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(components.device)
+        return max(1, min(LARGEST, free // 2 // (pixels * BYTES_PER_LATENT_PIXEL)))
+    return max(1, min(CPU_LARGEST, CPU_LATENT_PIXELS // pixels))
+
+
+@dataclass
+class Limits:
+    """The largest batch per checkpoint and kind of picture: what the device promises, less what it could not keep."""
+
+    most: int | None = None
+    _learned: dict[Any, int] = field(default_factory=dict)
+
+    def of(self, job: JobRun) -> int:
+        return 1 if job.request.exact else max(1, self._limit(job))
+
+    def by_rows(self, job: JobRun) -> bool:
+        """Whether even one picture must be predicted one row of guidance after another."""
+        return self._limit(job) == 0
+
+    def lower(self, job: JobRun, tried: int) -> bool:
+        """After `tried` pictures were too many; False if there is no less to try."""
+        before = self._limit(job)
+        self._learned[self._key(job)] = min(before, tried // 2)
+        return before > 0
+
+    def _limit(self, job: JobRun) -> int:
+        assert job.components is not None and job.material is not None
+        if self._key(job) not in self._learned:
+            most = default_limit(job.components, job.material.stage.shape) if self.most is None else self.most
+            self._learned[self._key(job)] = most
+        return self._learned[self._key(job)]
+
+    def _key(self, job: JobRun) -> tuple[str, Signature | None]:
+        return job.request.checkpoint, job.signature
+
+
+def may_join(waiting: JobRun, active: Sequence[JobRun], queue: Sequence[JobRun], limits: Limits) -> bool:
+    """Whether `waiting` may become active now. The oldest leads; a younger one joins if it fits and there is room, and
+    overtakes an older one that does not fit at most `OVERTAKEN_AT_MOST` times. `queue` is everyone, oldest first."""
+    older = [job for job in queue[: queue.index(waiting)] if job not in active and not job.paused]
+    if not active:
+        return not older
+    leader = active[0]
+    if waiting.request.exact or leader.request.exact or waiting.place != leader.place:
+        return False
+    if waiting.signature is not None and waiting.signature != leader.signature:
+        return False
+    if sum(len(job.unfinished) for job in active) >= limits.of(leader):
+        return False
+    return all(job.overtaken < OVERTAKEN_AT_MOST for job in older)
+
+
+def group(active: Sequence[JobRun], limits: Limits) -> list[tuple[JobRun, PictureRun]]:
+    """The pictures of the next forward pass: the oldest jobs' first."""
+    runs = [(job, run) for job in active for run in job.unfinished]
+    return runs[: limits.of(active[0])] if active else []
+
+
+def forward(asked: Sequence[Predict], components: Components, by_rows: bool = False) -> list[Tensor]:
+    """One pass of the denoiser over all rows, or one pass for each of them; each question gets its own rows back."""
+    conditioning = {name: _cat([one.conditioning[name] for one in asked]) for name in asked[0].conditioning}
+    latents, timestep = _cat([one.latents for one in asked]), _cat([one.timestep for one in asked])
+    at_once = 1 if by_rows else len(latents)
+    parts = []
+    for row in range(0, len(latents), at_once):
+        told = {name: tensor[row : row + at_once] for name, tensor in conditioning.items()}
+        part = latents[row : row + at_once]
+        parts.append(components.family.predict(components.denoiser, part, timestep[row : row + at_once], told))
+    return list(_cat(parts).split([len(one.latents) for one in asked]))
+
+
+def _cat(tensors: Sequence[Tensor]) -> Tensor:
+    return tensors[0] if len(tensors) == 1 else torch.cat(list(tensors))
+
+
+Answers = list[tuple[JobRun, PictureRun, Tensor]]
+Errors = list[tuple[JobRun, Exception]]
+
+
+def answer(runs: Sequence[tuple[JobRun, PictureRun]], limits: Limits) -> tuple[Answers, Errors]:
+    """Predictions for a group. Short of memory the limit is halved and nothing answered: ask again with the next group.
+
+    An error that is one job's fault is found by running the jobs apart, and is that job's alone.
+    """
+    job, components = runs[0][0], runs[0][0].components
+    assert components is not None
+    try:
+        outputs = forward([_question(run) for _, run in runs], components, limits.by_rows(job))
+        for _, run in runs:
+            run.largest_batch = max(run.largest_batch, len(runs))
+        return [(owner, run, output) for (owner, run), output in zip(runs, outputs, strict=True)], []
+    except Exception as error:
+        # without its traceback, which would hold on to the tensors of the pass
+        problem = error.with_traceback(None) if is_out_of_memory(error) else error
+    if is_out_of_memory(problem):
+        free_memory()
+        if limits.lower(job, len(runs)):
+            log.warning("Not enough memory for %d pictures of %s at once; going on with fewer", len(runs), job.request.checkpoint)
+            return [], []
+        size = f"{job.request.width}×{job.request.height}"
+        problem = OutOfMemory(f"There is not enough memory for one picture of {size}; choose a smaller size.")
+    jobs = list(dict.fromkeys(owner for owner, _ in runs))
+    if len(jobs) == 1:
+        return [], [(job, problem)]
+    answers: Answers = []
+    errors: Errors = []
+    for one in jobs:
+        answered, failed = answer([pair for pair in runs if pair[0] is one], limits)
+        answers += answered
+        errors += failed
+    return answers, errors
+
+
+def _question(run: PictureRun) -> Predict:
+    assert run.asked is not None
+    return run.asked
+
+
+def of_each(runs: Sequence[tuple[JobRun, PictureRun]]) -> Iterator[tuple[JobRun, int]]:
+    """How many pictures of the group each job has."""
+    for job in dict.fromkeys(job for job, _ in runs):
+        yield job, sum(owner is job for owner, _ in runs)
+
+
+class Pace:
+    """Keeps the thread at most one pass ahead of an accelerator that works through its own queue.
+
+    Else every step would be reported, and none could be cancelled, long before it is done; a full wait after each would
+    leave the accelerator idle in between.
+    """
+
+    def __init__(self) -> None:
+        self._last: torch.cuda.Event | None = None
+
+    def keep(self, device: torch.device) -> None:
+        if device.type != "cuda":
+            return
+        done = torch.cuda.Event()
+        done.record(torch.cuda.current_stream(device))
+        if self._last is not None:
+            self._last.synchronize()
+        self._last = done

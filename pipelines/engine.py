@@ -1,0 +1,282 @@
+"""One engine drives one device: it takes jobs, runs their coroutines together where they fit, and tells what happens.
+
+Everything runs on the thread that pulls `events`. Forward passes use torch's own threads, one per physical core by
+default; the engine leaves that number alone, because more threads than cores only wait for each other.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import safetensors.torch
+import torch
+
+from . import batching, modifiers
+from .decode import decode, is_out_of_memory, require_numbers
+from .encode import PromptCache
+from .errors import StudioError
+from .events import Cancelled, Decoded, Developed, EngineEvent, Failed, Finished, Loading, Paused, Resumed, Started, Step, Work
+from .finish import to_png
+from .inbox import Cancel, Close, Inbox, Order, Pause, Resume, Submit
+from .inpaint import paste
+from .modifiers import Modifier
+from .names import SchedulerSpec, find
+from .prepare import prepare
+from .preview import Previewer, thumbnail
+from .recipe import library_versions
+from .running import JobRun, PictureRun
+
+if TYPE_CHECKING:
+    from .manager import PipelineManager
+
+log = logging.getLogger(__name__)
+
+
+class Engine:
+    """Thread-safe to give orders to; `events` belongs to one thread.
+
+    `schedulers` and `modifiers` are what a request may name; `blobs` gives the bytes of a picture by its id. `max_batch`
+    limits the pictures of one forward pass (None: by device and size).
+    """
+
+    def __init__(
+        self,
+        manager: "PipelineManager",
+        schedulers: Mapping[str, SchedulerSpec],
+        modifiers: Mapping[str, Modifier],
+        blobs: Callable[[str], bytes],
+        previews: bool = True,
+        max_batch: int | None = None,
+    ) -> None:
+        self._manager = manager
+        self._schedulers = schedulers
+        self._modifiers = modifiers
+        self._blobs = blobs
+        self._versions = library_versions()
+        self._previewer = Previewer() if previews else None
+        self._limits = batching.Limits(max_batch)
+        self._prompts = PromptCache()
+        self._inbox = Inbox()
+        self._queue: list[JobRun] = []  # oldest first
+        self._active: list[JobRun] = []  # those that share the model now, oldest first
+        self._pace = batching.Pace()
+        self._patches = ExitStack()  # the modifiers in force, which all active jobs share
+
+    def submit(self, work: Work) -> None:
+        self._inbox.give(Submit(work))
+
+    def cancel(self, job: str) -> None:
+        """Ends a job at its next step; nothing happens if it is not here any more."""
+        self._inbox.give(Cancel(job))
+
+    def pause(self, job: str) -> None:
+        """Holds a job as it is, to go on later to the same pixels; others run meanwhile."""
+        self._inbox.give(Pause(job))
+
+    def resume(self, job: str) -> None:
+        self._inbox.give(Resume(job))
+
+    def close(self) -> None:
+        """Ends `events` after the current step; jobs that are not finished end without an event."""
+        self._inbox.give(Close())
+
+    def status(self) -> dict[str, Any]:
+        manager = self._manager
+        return {"loaded": manager.loaded(), "memory_bytes": manager.memory_bytes(), "device": str(manager.device)}
+
+    @torch.inference_mode()
+    def events(self) -> Iterator[EngineEvent]:
+        """Runs the jobs and yields what happens; blocks while there is nothing to do; ends after `close`.
+
+        `Developed` comes before its picture is decoded: pulling the next event says that the latents are kept. Each job
+        ends with exactly one of `Finished`, `Failed`, `Cancelled`; no failure of a job stops the engine.
+        """
+        try:
+            while True:
+                idle = all(job.paused for job in self._queue)
+                for order in self._inbox.take(wait=idle):
+                    if isinstance(order, Close):
+                        return
+                    yield from self._obey(order)
+                yield from self._tick()
+        finally:
+            for job in list(self._queue):
+                self._drop(job)
+
+    # -- orders -----------------------------------------------------------------------------------------------------
+
+    def _obey(self, order: Order) -> Iterator[EngineEvent]:
+        if isinstance(order, Submit):
+            yield from self._accept(order.work)
+            return
+        job = next((job for job in self._queue if job.id == getattr(order, "job", None)), None)
+        if job is None:
+            return
+        match order:
+            case Cancel():
+                self._drop(job)
+                yield Cancelled(job.id)
+            case Pause() if not job.paused:
+                job.paused = True
+                self._deactivate(job)
+                yield Paused(job.id)
+            case Resume() if job.paused:
+                job.paused = False
+                yield Resumed(job.id)
+
+    def _accept(self, work: Work) -> Iterator[EngineEvent]:
+        try:
+            request = work.request
+            find(self._schedulers, request.scheduler).check(request.scheduler, request.schedule)
+            job = JobRun.of(work, modifiers.check(request.modifiers, self._modifiers))
+            if job.pictures:
+                self._queue.append(job)
+            else:  # an earlier try did it all and was not heard
+                yield Started(job.id, job.total)
+                yield Finished(job.id)
+        except Exception as error:
+            yield Failed(work.job, _sentence(error, work.job))
+
+    # -- one unit of work: prepare a job, decode a picture, or one forward pass ----------------------------------------
+
+    def _tick(self) -> Iterator[EngineEvent]:
+        for job in self._queue:
+            if job not in self._active and not job.paused and batching.may_join(job, self._active, self._queue, self._limits):
+                yield from self._guarded(job, self._prepare(job))
+                return
+        developed = [(job, run) for job in self._active for run in job.pictures if run.latents is not None]
+        for job, run in sorted(developed, key=lambda pair: pair[1].kept):  # keep them all before the first is decoded
+            yield from self._guarded(job, self._deliver(job, run))
+            return
+        yield from self._forward()
+
+    def _guarded(self, job: JobRun, work: Iterator[EngineEvent]) -> Iterator[EngineEvent]:
+        try:
+            yield from work
+        except Exception as error:
+            yield self._fail(job, error)
+
+    def _prepare(self, job: JobRun) -> Iterator[EngineEvent]:
+        """Loads what the job needs and encodes its inputs; it becomes active if it fits with those that are."""
+        request = job.request
+        if not self._manager.is_loaded(request.checkpoint, request.vae):
+            yield Loading(job.id, request.checkpoint)
+        with torch.inference_mode(False), torch.no_grad():  # weights outlive this engine's use of them
+            job.components = job.pins.enter_context(self._manager.acquire(request.checkpoint, request.vae))
+            if not self._active:
+                for name, params in job.modifiers.items():
+                    self._patches.enter_context(self._modifiers[name].modify(job.components, params))
+        if job.material is None:
+            prepare(job, self._prompts, self._blobs, self._schedulers)
+        if self._active and not batching.fits(job, self._active[0]):
+            job.release()
+            return
+        for older in self._queue[: self._queue.index(job)]:
+            if older not in self._active and not older.paused:
+                older.overtaken += 1
+        self._active.append(job)
+        self._active.sort(key=self._queue.index)
+        if not job.started:
+            job.started = True
+            yield Started(job.id, job.total)
+
+    def _forward(self) -> Iterator[EngineEvent]:
+        """One pass for the pictures whose turn it is; each goes on to its next question."""
+        began = time.perf_counter()
+        runs = batching.group(self._active, self._limits)
+        for job, run in runs:
+            if job in self._active:
+                yield from self._guarded(job, self._start(job, run))
+        runs = [(job, run) for job, run in runs if job in self._active]
+        if not runs:
+            return
+        answers, errors = batching.answer(runs, self._limits)
+        stepped: dict[JobRun, int] = {}
+        for job, run, output in answers:
+            try:
+                if run.advance(output):
+                    stepped[job] = stepped.get(job, 0) + 1
+            except Exception as error:
+                errors.append((job, error))
+        self._pace.keep(runs[0][0].material.device)
+        seconds = (time.perf_counter() - began) / len(runs)
+        for job, error in errors:
+            if job in self._active:
+                yield self._fail(job, error)
+        for job, pictures in batching.of_each(runs):
+            if job in self._active:
+                yield from self._guarded(job, self._report(job, pictures * seconds, stepped.get(job, 0)))
+
+    def _start(self, job: JobRun, run: PictureRun) -> Iterator[EngineEvent]:
+        assert job.material is not None
+        run.start(job.material)
+        yield from ()
+
+    def _report(self, job: JobRun, seconds: float, stepped: int) -> Iterator[EngineEvent]:
+        job.budget.worked(seconds, stepped)
+        if not stepped:
+            return
+        frame = None
+        if self._previewer is not None and job.components is not None:
+            denoised = {run.picture: run.denoised for run in job.pictures if run.denoised is not None}
+            frame = self._previewer.frame(job.budget, denoised, job.thumbnails, job.request.num_images_per_prompt, job.components)
+        yield Step(job.id, job.step, job.total, frame)
+
+    def _deliver(self, job: JobRun, run: PictureRun) -> Iterator[EngineEvent]:
+        """The finished latents, to be kept; and on a later turn the picture."""
+        assert run.latents is not None and job.components is not None and job.decode is not None and job.material is not None
+        if not run.kept:
+            require_numbers(run.latents, job.request.checkpoint)  # or a retry would begin with what is broken
+            run.kept = True
+            yield Developed(job.id, run.picture, safetensors.torch.save({"latents": run.latents.float().cpu().contiguous()}))
+            return
+        image = decode(run.latents, job.components)
+        if job.total > run.steps_run:
+            job.thumbnails[run.picture] = thumbnail(image)
+        given = job.material.source
+        if job.decode.paste and given is not None and given.mask_picture is not None:
+            image = paste(image, given.picture, given.mask_picture)
+        png = to_png(job, run, image, self._schedulers, self._versions)
+        job.pictures.remove(run)
+        job.steps_done += run.steps_run
+        yield Decoded(job.id, run.picture, run.seed, image.width, image.height, png)
+        if not job.pictures:
+            self._drop(job)
+            yield Finished(job.id)
+
+    # -- leaving ------------------------------------------------------------------------------------------------------
+
+    def _fail(self, job: JobRun, error: Exception) -> Failed:
+        self._drop(job)
+        return Failed(job.id, _sentence(error, job.id))
+
+    def _drop(self, job: JobRun) -> None:
+        self._deactivate(job)
+        job.close()
+        if job in self._queue:
+            self._queue.remove(job)
+
+    def _deactivate(self, job: JobRun) -> None:
+        """Takes a job off the model; with the last one the modifiers are left, while the model is still held."""
+        if job in self._active:
+            self._active.remove(job)
+        if not self._active:
+            try:
+                self._patches.close()
+            except Exception:
+                log.exception("A modifier could not be left cleanly")
+        job.release()
+
+
+def _sentence(error: Exception, job: str) -> str:
+    """What the user reads; what is a bug goes to the log with its traceback."""
+    if isinstance(error, StudioError):
+        return str(error)
+    if is_out_of_memory(error):
+        log.warning("Job %s ran out of memory", job, exc_info=error)
+        return "There is not enough memory for this job; choose a smaller size or fewer pictures."
+    log.error("Job %s failed unexpectedly", job, exc_info=error)
+    reason = str(error).strip().splitlines()
+    return f"The engine failed on this job ({type(error).__name__}: {reason[0][:200] if reason else 'no reason given'})."

@@ -1,0 +1,140 @@
+"""A job while the engine has it: what is decided about it and how far each of its pictures is."""
+
+import json
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+from PIL import Image
+from torch import Tensor
+
+from .components import Components
+from .denoise import Denoising, Predict
+from .events import Work
+from .plan import Decode
+from .preview import Budget
+from .request import Request
+from .samplers import Stepped
+from .starts import Material, begin
+
+Signature = tuple[Any, ...]
+
+
+@dataclass(eq=False)
+class PictureRun:
+    """One picture: its coroutine, the question it waits with, and in the end its latents."""
+
+    picture: int
+    seed: int
+    steps_run: int
+    denoising: Denoising | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+    asked: Predict | None = None
+    denoised: Tensor | None = None
+    latents: Tensor | None = None
+    kept: bool = False  # the final latents are on disk
+    steps: int = 0
+    largest_batch: int = 1
+
+    def start(self, material: Material) -> None:
+        """Draws the first latents and asks for the first prediction; does nothing the second time."""
+        if self.denoising is None:
+            picture = begin(material, self.seed)
+            self.denoising, self.facts = picture.denoising, dict(picture.facts)
+            self.advance(None)
+
+    def advance(self, output: Tensor | None) -> bool:
+        """Hands over the prediction and runs to the next question or to the end; says whether a step was finished."""
+        assert self.denoising is not None
+        stepped = False
+        try:
+            said = self.denoising.send(output)
+            while isinstance(said, Stepped):
+                stepped = True
+                self.denoised = said.denoised
+                # diffusers' classes of second order are called more often than there are steps
+                self.steps = max(1, said.index * self.steps_run // said.total)
+                said = self.denoising.send(None)
+            self.asked = said
+        except StopIteration as end:
+            self.asked, self.latents = None, end.value
+            self.steps = self.steps_run
+        return stepped
+
+    def close(self) -> None:
+        if self.denoising is not None:
+            self.denoising.close()
+
+
+@dataclass(eq=False)
+class JobRun:
+    """A job from `submit` to its last event. What holds the model (`components`, `pins`) is there only while it is active."""
+
+    work: Work
+    modifiers: dict[str, Any]
+    pictures: list[PictureRun]
+    paused: bool = False
+    started: bool = False
+    overtaken: int = 0
+    steps_done: int = 0
+    material: Material | None = None
+    signature: Signature | None = None
+    decode: Decode | None = None
+    components: Components | None = None
+    pins: ExitStack = field(default_factory=ExitStack)
+    thumbnails: dict[int, Image.Image] = field(default_factory=dict)  # of finished pictures, for the mosaic
+    budget: Budget = field(default_factory=lambda: Budget(1))
+
+    @classmethod
+    def of(cls, work: Work, modifiers: dict[str, Any]) -> "JobRun":
+        request = work.request
+        todo = [
+            PictureRun(index, request.seed + index, request.steps_run)
+            for index in range(request.num_images_per_prompt)
+            if index not in work.done
+        ]
+        run = cls(work, modifiers, todo)
+        run.steps_done = len(work.done) * request.steps_run
+        run.budget = Budget(request.steps_run * len(todo))
+        return run
+
+    @property
+    def id(self) -> str:
+        return self.work.job
+
+    @property
+    def request(self) -> Request:
+        return self.work.request
+
+    @property
+    def total(self) -> int:
+        return self.request.steps_run * self.request.num_images_per_prompt
+
+    @property
+    def step(self) -> int:
+        return self.steps_done + sum(run.steps for run in self.pictures)
+
+    @property
+    def modifiers_key(self) -> str:
+        return json.dumps(self.request.modifiers, sort_keys=True) if self.request.modifiers else ""
+
+    @property
+    def place(self) -> tuple[Any, ...]:
+        """What can be told before the model is loaded: jobs of different places never share a forward pass."""
+        request = self.request
+        vae = request.vae if request.modifiers else ""  # a modifier may patch the VAE too
+        return request.checkpoint, request.width, request.height, self.modifiers_key, vae
+
+    @property
+    def unfinished(self) -> list[PictureRun]:
+        return [run for run in self.pictures if run.latents is None]
+
+    def release(self) -> None:
+        """Lets go of the model; what has developed so far stays."""
+        self.components = None
+        self.pins.close()
+
+    def close(self) -> None:
+        for run in self.pictures:
+            run.close()
+        self.release()
