@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines import modifiers as modifier_rules
 from pipelines import names, pictures
 from pipelines import request as requests
-from pipelines.errors import BadPicture, InvalidRequest, StudioError
+from pipelines.errors import BadPicture, CheckpointError, InvalidRequest, StudioError
 from pipelines.modifiers import Modifier
 from pipelines.names import AUTOMATIC, SchedulerSpec
 from pipelines.request import Img2Img, Inpaint, Request
@@ -58,9 +58,14 @@ class Intake:
 
     def _check_names(self, request: Request) -> None:
         names.find(self._schedulers, request.scheduler).check(request.scheduler, request.schedule)
-        checkpoint = self._catalog.checkpoint(request.checkpoint)
-        if request.vae != AUTOMATIC:
-            self._catalog.vae(request.vae)
+        try:
+            field = "checkpoint"
+            checkpoint = self._catalog.checkpoint(request.checkpoint)
+            if request.vae != AUTOMATIC:
+                field = "vae"
+                self._catalog.vae(request.vae)
+        except CheckpointError as error:
+            raise InvalidRequest(str(error), field) from None
         modifier_rules.check(request.modifiers, self._modifiers)
         if request.task not in checkpoint.tasks:
             able = ", ".join(checkpoint.tasks) or "nothing"

@@ -1,0 +1,78 @@
+// The page's script: fills the places that the page leaves for it, and starts watching the studio.
+
+import "./canvas.js";
+import { bar } from "./bar.js";
+import { on, tell } from "./bus.js";
+import { dock } from "./dock.js";
+import { mount, watchMounts } from "./dom.js";
+import { watchDrops } from "./drop.js";
+import * as form from "./form.js";
+import * as jobs from "./jobs.js";
+import { watchKeys } from "./keys.js";
+import { refreshModels } from "./models.js";
+import { seedTools } from "./seed.js";
+import { shape } from "./shape.js";
+import * as source from "./source.js";
+import { stage } from "./stage.js";
+import { keep, store } from "./store.js";
+import * as view from "./view.js";
+
+window.safelight ??= {};
+
+function start() {
+  const place = document.querySelector("[data-mount=fields]");
+  if (!place || !document.getElementById("sl-tabs")) return setTimeout(start, 20);
+  form.describe(place);
+  on("restored", () => {
+    source.openTab(store.tab);
+    document.documentElement.dataset.safelight = "ready";
+  });
+  window.safelight.form = form.bridge;
+  mount("bar", bar);
+  mount("dock", dock);
+  mount("stage", stage);
+  mount("source", source.zone);
+  mount("shapes", shape);
+  mount("seed-tools", seedTools);
+  watchMounts(tidy);
+  watchTabs();
+  watchDrops();
+  watchKeys();
+  watchModels();
+  source.checkPictures();
+  view.refreshImages().catch(() => {});
+  jobs.watch();
+}
+
+/** Link each help sentence to its control, for those who hear the page. */
+function tidy() {
+  for (const help of document.querySelectorAll("#sl-column .info-text:not([id])")) {
+    const block = help.closest(".block");
+    help.id = `${block.id}-help`;
+    for (const input of block.querySelectorAll("input, textarea")) input.setAttribute("aria-describedby", help.id);
+  }
+}
+
+function watchTabs() {
+  const opened = () => {
+    const task = document.querySelector("#sl-tabs [role=tab][aria-selected=true]")?.dataset.tabId;
+    if (!task || task === store.tab) return;
+    store.tab = task;
+    keep();
+    document.body.dataset.tab = task;
+    tell("tab", task);
+    tell("canvas");
+  };
+  const list = document.querySelector("#sl-tabs");
+  new MutationObserver(opened).observe(list, { attributes: true, attributeFilter: ["aria-selected"], subtree: true });
+  document.body.dataset.tab = store.tab;
+}
+
+/** Models may come and go while the page is open: look again when someone is about to choose. */
+function watchModels() {
+  document.addEventListener("focusin", (event) => {
+    if (event.target.closest?.('[id$="-checkpoint"], [id$="-vae"]')) refreshModels().catch(() => {});
+  });
+}
+
+start();

@@ -1,0 +1,177 @@
+// The bridge to Gradio's controls: reads them all at once, sets any of them, and notices every change.
+//
+// A tab has two hidden buttons: "pack" makes Gradio hand over all values, "fill" makes it take some. Gradio's own event
+// machinery keeps the truth, also for controls in tabs and folds that were not drawn yet.
+
+import { on, tell } from "./bus.js";
+import { keep, store } from "./store.js";
+import { choices, models, refreshModels, schedulesOf, setSchedulers } from "./models.js";
+
+const PATIENCE = 3000; // ms for a fold to open
+
+let fields = { tabs: {} };
+const waiting = {}; // by task: resolvers of packs on their way
+const pending = {}; // by task: {values, lists} to be taken by the next fill
+const filling = {}; // by task: {done, end} of fills that the controls have not taken yet
+const schedulerShown = {}; // by task: the scheduler for which the schedules are listed
+
+/** Take the description of tabs and controls that the server wrote into the page. */
+export function describe(place) {
+  fields = JSON.parse(place.dataset.fields);
+  setSchedulers(fields.schedulers.schedulers, fields.schedulers.schedules);
+  for (const [task, tab] of Object.entries(fields.tabs)) store.values[task] = { ...tab.defaults, ...known(task, store.values[task]) };
+  if (!(store.tab in fields.tabs)) store.tab = Object.keys(fields.tabs)[0];
+}
+
+export const tasks = () => Object.keys(fields.tabs);
+export const tab = (task) => fields.tabs[task];
+export const value = (task, key) => store.values[task]?.[key];
+export const control = (task, key) => document.getElementById(fields.tabs[task]?.elements[key] ?? "");
+
+/** The element of a control, its fold opened if it is in one; null for a field without a control. */
+export async function reveal(task, key) {
+  if (!(key in tab(task).elements)) return null;
+  const head = document.querySelector(`#${task}-fold-${tab(task).places[key]} > button`);
+  if (head && !head.classList.contains("open")) head.click();
+  const there = () => control(task, key)?.checkVisibility();
+  for (const end = performance.now() + PATIENCE; !there() && performance.now() < end; ) await new Promise(requestAnimationFrame);
+  return control(task, key);
+}
+
+function known(task, values = {}) {
+  return Object.fromEntries(Object.entries(values).filter(([key]) => fields.tabs[task].keys.includes(key)));
+}
+
+function take(task, values) {
+  tab(task).keys.forEach((key, index) => (store.values[task][key] = values[index]));
+  keep();
+}
+
+/** All values of a tab as they stand in its controls, after what is on its way to them. */
+async function pack(task) {
+  await filling[task]?.done;
+  return new Promise((resolve) => {
+    (waiting[task] ??= []).push(resolve);
+    document.getElementById(`${task}-pack`).click();
+  });
+}
+
+/** Give controls of a tab new values, and lists to choose from; keys the tab does not have are left out. */
+export function fill(task, values, lists = {}) {
+  const part = known(task, values);
+  const next = (pending[task] ??= { values: {}, lists: {} });
+  Object.assign(next.values, part);
+  Object.assign(next.lists, lists);
+  Object.assign(store.values[task], part);
+  keep();
+  const taker = document.getElementById(`${task}-fill`);
+  if (taker) {
+    filling[task] ??= ending();
+    taker.click();
+  }
+  tell("values", task);
+}
+
+function ending() {
+  const fills = {};
+  fills.done = new Promise((resolve) => (fills.end = resolve));
+  return fills;
+}
+
+function filledIn(task) {
+  filling[task]?.end();
+  delete filling[task];
+}
+
+/** The request that the controls of a tab describe, without its pictures. */
+export async function draft(task) {
+  const values = await pack(task);
+  const request = { task: tab(task).task };
+  const modifiers = {};
+  for (const [key, each] of Object.entries(values)) {
+    const [head, name, parameter] = key.split(".");
+    if (head !== "modifiers") request[key] = each;
+    else if (parameter === undefined && each) modifiers[name] ??= {};
+    else if (parameter !== undefined && values[`${head}.${name}`]) (modifiers[name] ??= {})[parameter] = each;
+  }
+  if (request.seed === null || request.seed === "") request.seed = -1;
+  return { ...request, modifiers };
+}
+
+function update(task, key, { values, lists }) {
+  if (key in lists) return { __type__: "update", choices: lists[key], ...(key in values ? { value: values[key] } : {}) };
+  return key in values ? values[key] : undefined; // Gradio leaves a control alone that is given undefined
+}
+
+function schedules(task) {
+  const scheduler = value(task, "scheduler");
+  if (schedulerShown[task] === scheduler || !tab(task).keys.includes("schedule")) return;
+  schedulerShown[task] = scheduler;
+  const list = schedulesOf(scheduler);
+  const fits = list.some(([, name]) => name === value(task, "schedule"));
+  fill(task, fits ? {} : { schedule: "automatic" }, { schedule: list });
+}
+
+/** Settings the checkpoint's makers recommend, as values of controls. */
+function recommended(checkpoint) {
+  return models().checkpoints.find((each) => each.name === checkpoint)?.recommended ?? {};
+}
+
+// What Gradio's events call, as safelight.form.
+export const bridge = {
+  packed(task, values) {
+    take(task, values);
+    const packed = { ...store.values[task] };
+    for (const resolve of (waiting[task] ?? []).splice(0)) resolve(packed);
+    return [];
+  },
+  pending(task) {
+    const next = pending[task] ?? { values: {}, lists: {} };
+    delete pending[task];
+    return tab(task).keys.map((key) => update(task, key, next));
+  },
+  filled(task, values) {
+    if (pending[task]) return []; // the next fill is on its way
+    filledIn(task);
+    return bridge.changed(task, values);
+  },
+  changed(task, values) {
+    if (!tab(task) || filling[task]) return []; // older than what is being filled in
+    take(task, values);
+    schedules(task);
+    tell("values", task);
+    return [];
+  },
+  chosen(task, checkpoint) {
+    const { negative_prompt: negative, ...settings } = recommended(checkpoint);
+    fill(task, { ...settings, ...(negative && !value(task, "negative_prompt") ? { negative_prompt: negative } : {}), checkpoint });
+    tell("chosen", task);
+    return [];
+  },
+  async restored() {
+    await refreshModels().catch(() => {}); // so that every value finds itself in its list
+    for (const task of tasks()) {
+      delete pending[task]; // the values are in the store, whence they come now
+      filledIn(task);
+    }
+    setTimeout(() => tell("restored"));
+    return tasks().flatMap((task) => {
+      const next = { values: store.values[task], lists: choices(value(task, "scheduler")) };
+      return tab(task).keys.map((key) => update(task, key, next));
+    });
+  },
+};
+
+on("models", () => {
+  for (const task of tasks()) fill(task, settled(task), choices(value(task, "scheduler")));
+});
+
+/** A checkpoint that is gone gives way to the default one, with its settings; so does none at all. */
+function settled(task) {
+  const { checkpoints, vaes, default: first } = models();
+  const missing = (list, name) => !list.some((each) => each.name === name);
+  const values = {};
+  if (first && missing(checkpoints, value(task, "checkpoint"))) Object.assign(values, recommended(first), { checkpoint: first });
+  if (value(task, "vae") !== "automatic" && missing(vaes, value(task, "vae"))) values.vae = "automatic";
+  return values;
+}

@@ -1,0 +1,32 @@
+// Ctrl+Enter (or Cmd+Enter) generates, Esc cancels, arrows on the stage leaf through the pictures.
+
+import { cancel, go } from "./dock.js";
+import * as recipe from "./recipe.js";
+import * as view from "./view.js";
+
+export function watchKeys() {
+  let listOpen = false; // before the list itself hears the key and closes
+  addEventListener("keydown", (event) => {
+    listOpen = Boolean(event.target.closest?.('[role="combobox"][aria-expanded="true"]'));
+    if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || recipe.isOpen()) return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (!event.repeat) go();
+  }, true); // prettier-ignore
+  addEventListener("keydown", (event) => {
+    if (event.key === "Escape") escape(event, listOpen);
+    else if (event.target.matches?.(".sl-easel, .sl-film button")) leaf(event);
+  });
+}
+
+/** Esc closes what is open first: a card, a list of choices, a stroke. Only then does it cancel. */
+function escape(event, listOpen) {
+  if (!event.repeat && !event.defaultPrevented && !recipe.isOpen() && !listOpen) cancel();
+}
+
+function leaf(event) {
+  const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+  if (!by) return;
+  event.preventDefault();
+  view.step(by);
+}

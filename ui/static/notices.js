@@ -1,0 +1,87 @@
+// One-sentence messages: beside the field they concern, else above the stage.
+
+import { button, el } from "./dom.js";
+import { reveal, tab } from "./form.js";
+import { on } from "./bus.js";
+import * as jobs from "./jobs.js";
+
+const shownArea = el("div", { class: "sl-notices" });
+const byKey = new Map();
+let count = 0;
+
+export const area = () => shownArea;
+
+/** Show a sentence until it is closed, or replaced by one of the same `key`. `about` names what it concerns; `action` is {label, run}. */
+export function show(message, { key = `notice ${(count += 1)}`, kind = "wrong", about = "", action = null } = {}) {
+  hide(key);
+  const words = el("p", {}, about ? el("span", { class: "sl-about", text: about }) : "", message);
+  const note = el("div", { class: `sl-notice sl-${kind}`, role: kind === "wrong" ? "alert" : "status" }, words);
+  if (action) note.append(button({ label: action.label, kind: "ghost", onclick: () => (hide(key), action.run()) }));
+  note.append(button({ label: "Close this message", icon: "close", quiet: true, onclick: () => hide(key) }));
+  byKey.set(key, note);
+  shownArea.append(note);
+}
+
+export function hide(key) {
+  byKey.get(key)?.remove();
+  byKey.delete(key);
+}
+
+/** Show what the studio said about a request: at its field in this tab, if it has one. */
+export async function wrong(task, error) {
+  clearFields();
+  const place = await field(task, error.field);
+  if (!place) return show(error.message, { key: "request" });
+  place.dataset.wrong = "";
+  const id = `${task}-${error.field}-wrong`;
+  const words = error.message.replace(new RegExp(`^${error.field} `), `${tab(task).titles[error.field] ?? error.field} `);
+  place.append(el("p", { class: "sl-why", id, role: "alert", text: words }));
+  const input = place.querySelector("textarea, input, button");
+  input?.setAttribute("aria-invalid", "true");
+  input?.setAttribute("aria-errormessage", id);
+  place.scrollIntoView({ block: "center", behavior: "smooth" });
+  if (input?.role !== "combobox") input?.focus({ preventScroll: true }); // a list would open over the words
+}
+
+function field(task, name) {
+  if (name === "image" || name === "mask_image") return document.querySelector(`[data-mount="source"][data-tab="${task}"]`);
+  return name ? reveal(task, name) : null;
+}
+
+export function clearFields() {
+  hide("request");
+  for (const why of document.querySelectorAll(".sl-why")) why.remove();
+  for (const place of document.querySelectorAll("[data-wrong]")) {
+    delete place.dataset.wrong;
+    const input = place.querySelector("[aria-invalid]");
+    input?.removeAttribute("aria-invalid");
+    input?.removeAttribute("aria-errormessage");
+  }
+}
+
+// A corrected field no longer needs to be told what was wrong with it.
+document.addEventListener("input", (event) => {
+  if (event.target.closest?.("[data-wrong]")) clearFields();
+});
+on("tab", clearFields);
+on("failed", (job) => {
+  const error = job.error ?? "The studio does not know why.";
+  show(error, { about: job.request.prompt, action: { label: "Try again", run: () => retry(job) } });
+});
+
+const retry = (job) => jobs.turn(job.id, "retry").catch((error) => show(error.message));
+
+// What a job tells beside its result, once; not what jobs of an earlier visit told.
+const told = new Set();
+let opening = true;
+on("jobs", (list) => {
+  for (const job of list) {
+    const name = `${job.id} ${job.notice}`;
+    if (job.notice && !told.has(name) && !(opening && jobs.ended(job))) show(job.notice, { kind: "well", about: job.request.prompt });
+    told.add(name);
+  }
+  opening = false;
+});
+
+on("lost", (message) => show(`${message} This page goes on as soon as it is back.`, { key: "lost" }));
+on("found", () => hide("lost"));

@@ -1,0 +1,13 @@
+"""Picture to picture: a prompt, a picture to start from, and how far to leave it."""
+
+from pipelines.request import Img2Img
+
+from ..controls import Form
+from ..layout import Tab, column, mount
+
+
+def build(form: Form) -> None:
+    column(form, lambda form: mount("source", form))
+
+
+TAB = Tab("img2img", Img2Img, build)
