@@ -23,7 +23,8 @@ def arguments() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="FOLDER",
-        help="a folder of models, used in place beside Safelight's own: Safelight's, AUTOMATIC1111's or ComfyUI's layout; may be given several times",
+        help="a folder of models, used in place beside Safelight's own, in the layout of Safelight, AUTOMATIC1111 or ComfyUI; "
+        "may be given several times",
     )
     parser.add_argument(
         "--outputs", type=Path, default=HERE / "outputs", metavar="FOLDER", help="where pictures and the queue are kept (default: outputs)"

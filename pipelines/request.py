@@ -45,7 +45,7 @@ class Request(BaseModel):
     schedule: str = placed(AUTOMATIC, "sampler", "Schedule", "How the noise levels are spaced.", max_length=200)
     checkpoint: str = placed("", "model", "Checkpoint", "The model that paints.", max_length=500)
     vae: str = placed(AUTOMATIC, "model", "VAE", "Turns latents into pixels; automatic is the checkpoint's own.", max_length=500)
-    clip_skip: int = placed(0, "model", "Skip text layers", "How many last layers of the text encoder to skip (A1111's Clip skip less one).", ge=0, le=11)
+    clip_skip: int = placed(0, "model", "Skip text layers", "Last layers of the text encoder to skip; A1111 counts one more.", ge=0, le=11)
     exact: bool = placed(False, "model", "Exact", "Run alone, so that a repeat gives the same pixels to the last bit.")
     modifiers: dict[str, dict[str, JsonValue]] = placed({}, "modifiers", "Modifiers", "Settings of each modifier that is on, by its name.")
 
@@ -120,9 +120,11 @@ def _sentence(error: ValidationError, model: type[Request]) -> tuple[str, str | 
     field = str(first["loc"][0]) if first["loc"] else None
     rule = first["msg"].removeprefix("Value error, ").removeprefix("Input ").removeprefix("String ")
     if first["type"] == "missing":
-        return f"{field} is missing: {model.model_fields[field].description}" if field in model.model_fields else f"{field} is missing.", field
+        known = model.model_fields.get(field or "")
+        return f"{field} is missing: {known.description}" if known else f"{field} is missing.", field
     if first["type"] == "extra_forbidden":
-        return f"{str(field)[:80]!r} is no field of {model.model_fields['task'].default}; its fields are: {', '.join(model.model_fields)}.", field
+        names = ", ".join(model.model_fields)
+        return f"{str(field)[:80]!r} is no field of {model.model_fields['task'].default}; its fields are: {names}.", field
     if field is None:
         return f"{rule}.", None
     value = repr(first.get("input"))

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from jobs.intake import Intake, fitted
 from jobs.store import BlobStore
 from pipelines.catalog import Catalog
-from pipelines.errors import BadPicture, CheckpointError, InvalidRequest, StudioError, UnknownName
+from pipelines.errors import BadPicture, InvalidRequest, StudioError, UnknownName
 from pipelines.names import SCHEDULERS
 
 
@@ -55,7 +55,7 @@ WRONG = {
     "a pair": ({"scheduler": "ddim", "schedule": "karras"}, InvalidRequest, "'karras' does not go with scheduler 'ddim'"),
     "a checkpoint": ({"checkpoint": "nobody"}, UnknownName, "There is no checkpoint named 'nobody'; known: "),
     "a checkpoint that is no word": ({"checkpoint": 5}, InvalidRequest, "checkpoint"),
-    "a broken checkpoint": ({"checkpoint": "broken.safetensors"}, CheckpointError, "broken.safetensors"),
+    "a broken checkpoint": ({"checkpoint": "broken.safetensors"}, InvalidRequest, "broken.safetensors"),
     "a vae": ({"vae": "nobody"}, UnknownName, "There is no vae named 'nobody'"),
     "a modifier": ({"modifiers": {"nobody": {}}}, UnknownName, "There is no modifier named 'nobody'; known: boost"),
     "a modifier's setting": ({"modifiers": {"boost": {"scale": "big"}}}, InvalidRequest, "modifiers.boost.scale"),

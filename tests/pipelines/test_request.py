@@ -1,0 +1,68 @@
+"""A request is a value; every rule it breaks gives one sentence that names the field, the rule and the value."""
+
+import math
+from typing import Any
+
+import pytest
+
+from pipelines.errors import InvalidRequest, StudioError
+from pipelines.request import TASKS, Img2Img, Inpaint, Txt2Img, parse
+
+BLOB = "a" * 64
+
+
+def test_a_request_is_comparable_and_survives_json() -> None:
+    request = parse({"prompt": "a cat", "seed": 3, "modifiers": {"freeu": {"b1": 1.2}}})
+    assert request == Txt2Img(prompt="a cat", seed=3, modifiers={"freeu": {"b1": 1.2}})
+    assert type(request).model_validate_json(request.model_dump_json()) == request
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_field_says_where_it_is_placed_and_what_it_means(task: str) -> None:
+    for name, field in TASKS[task].model_fields.items():
+        if name != "task":
+            assert field.title and field.description and field.json_schema_extra["place"], name
+
+
+@pytest.mark.parametrize(
+    ("draft", "field", "words"),
+    [
+        ({"num_inference_steps": 0}, "num_inference_steps", ("greater than or equal to 1", "got 0")),
+        ({"num_inference_steps": 20.5}, "num_inference_steps", ("integer", "20.5")),
+        ({"guidance_scale": math.nan}, "guidance_scale", ("finite", "nan")),
+        ({"guidance_scale": math.inf}, "guidance_scale", ("finite", "inf")),
+        ({"width": 65}, "width", ("multiple of 8", "65")),
+        ({"height": 100_000}, "height", ("2048", "100000")),
+        ({"prompt": "x" * 100_000}, "prompt", ("20000 characters", "100,002")),
+        ({"prompt": None}, "prompt", ("string", "None")),
+        ({"seed": -2}, "seed", ("-1", "-2")),
+        ({"seed": 2**32}, "seed", (str(2**32),)),
+        ({"seed": 2**32 - 1, "num_images_per_prompt": 2}, None, ("room for 2 pictures",)),
+        ({"colour": "red"}, "colour", ("no field of txt2img", "prompt, negative_prompt")),
+        ({"task": "paint"}, "task", ("'paint'", "img2img, inpaint, txt2img")),
+        ({"task": ["txt2img"]}, "task", ("known:",)),
+        ({"task": "img2img"}, "image", ("missing",)),
+        ({"task": "img2img", "image": "../../etc/passwd"}, "image", ("pattern",)),
+        ({"task": "img2img", "image": BLOB, "strength": 0.01}, None, ("strength 0.01 of 20 steps", "at least 0.05")),
+        ({"task": "inpaint", "image": BLOB}, "mask_image", ("missing",)),
+    ],
+)
+def test_a_broken_rule_is_one_sentence(draft: dict[str, Any], field: str | None, words: tuple[str, ...]) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        parse(draft)
+    sentence = str(caught.value)
+    assert isinstance(caught.value, StudioError) and caught.value.field == field
+    assert all(word in sentence for word in words), sentence
+    assert len(sentence) < 400 and "\n" not in sentence and sentence.endswith((".", "…"))
+
+
+def test_a_decided_seed_stays_and_an_open_one_is_decided() -> None:
+    assert parse({"seed": 5}).with_seed().seed == 5
+    decided = parse({"num_images_per_prompt": 8}).with_seed()
+    assert decided.seed >= 0 and decided.seed + 8 <= 2**32
+
+
+@pytest.mark.parametrize(("steps", "strength", "run"), [(20, 0.75, 15), (20, 1.0, 20), (3, 0.34, 1)])
+def test_steps_run_are_counted_as_diffusers_counts_them(steps: int, strength: float, run: int) -> None:
+    assert Img2Img(image=BLOB, num_inference_steps=steps, strength=strength).steps_run == run
+    assert Inpaint(image=BLOB, mask_image=BLOB, num_inference_steps=steps).steps_run == steps
