@@ -1,0 +1,161 @@
+"""Stage `text`: teaches the text encoder what captions say, before any picture is drawn.
+
+A small reader attends to the encoder's 77 hidden states, as the denoiser's cross-attention will,
+and must name both things, their colours and the background. Captions cost nothing, so this is
+far cheaper than letting the denoiser's loss teach the language; the encoder is then frozen.
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from training.captions import CaptionWriter, tells_background
+from training.config import Config
+from training.loop import Job, train
+from training.nouns import all_nouns
+from training.palette import BACKGROUNDS, OBJECT_COLOURS
+from training.paths import Paths
+from training.scenes import Scene, SceneSampler
+from training.sprites import SpriteBook
+from training.tokenizer import TOKENS, load_tokenizer
+from training.workers import Worker
+
+SHORT_TOKENS = 36  # longer than any caption; two batches in three stop here, to save time
+
+
+def build_text_encoder(config: Config, tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    """A small CLIP text model for our vocabulary."""
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=config.text_width,
+            intermediate_size=4 * config.text_width,
+            projection_dim=config.text_width,
+            num_hidden_layers=config.text_layers,
+            num_attention_heads=config.text_heads,
+            max_position_embeddings=TOKENS,
+            hidden_act="quick_gelu",
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+
+
+def tokenize(tokenizer: CLIPTokenizer, captions: list[str]) -> torch.Tensor:
+    """Ids of shape (n, 77), padded with the end token exactly as pipelines do."""
+    made = tokenizer(captions, padding="max_length", max_length=TOKENS, truncation=True, return_tensors="pt")
+    return made.input_ids
+
+
+class Slots:
+    """What a caption says, as five class numbers; 0 always means "not said"."""
+
+    def __init__(self, nouns: list[str]) -> None:
+        colours = [*OBJECT_COLOURS, "brown", "beige"]
+        self.tables = [
+            {name: index + 1 for index, name in enumerate(names)} for names in (nouns, nouns, colours, colours, list(BACKGROUNDS))
+        ]
+
+    @property
+    def sizes(self) -> list[int]:
+        """The number of classes of each slot."""
+        return [len(table) + 1 for table in self.tables]
+
+    def read(self, scene: Scene, said_background: bool) -> list[int]:
+        """The scene's class numbers."""
+        nouns = [thing.noun for thing in scene.things] + [""]
+        colours = [thing.colour or "" for thing in scene.things] + [""]
+        names = [*nouns[:2], *colours[:2], scene.background if said_background else ""]
+        return [table.get(name, 0) for table, name in zip(self.tables, names, strict=True)]
+
+
+class Reader(nn.Module):
+    """The text encoder under one layer of cross-attention with five questions."""
+
+    def __init__(self, encoder: CLIPTextModel, sizes: list[int]) -> None:
+        super().__init__()
+        width = encoder.config.hidden_size
+        self.encoder = encoder
+        self.questions = nn.Parameter(torch.randn(len(sizes), width))
+        self.attention = nn.MultiheadAttention(width, 4, batch_first=True)
+        self.answers = nn.ModuleList(nn.Linear(width, size) for size in sizes)
+
+    def forward(self, ids: torch.Tensor) -> list[torch.Tensor]:
+        """Logits of every slot."""
+        states = self.encoder(input_ids=ids).last_hidden_state
+        asked = self.questions.expand(len(ids), -1, -1)
+        read = self.attention(asked, states, states, need_weights=False)[0]
+        return [answer(read[:, index]) for index, answer in enumerate(self.answers)]
+
+
+class CaptionStream:
+    """Endless (ids, class numbers) batches."""
+
+    def __init__(self, book: SpriteBook, tokenizer: CLIPTokenizer, seed: int) -> None:
+        self.rng = random.Random(seed)
+        self.tokenizer = tokenizer
+        self.slots = Slots(book.nouns)
+        self.sampler = SceneSampler(book.nouns, book.natural_colours, two_objects=0.4, repainted=0.4)
+        known = set(book.nouns)
+        self.writer = CaptionWriter([n for n in all_nouns() if n.word in known])
+
+    def batch(self, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Token ids (size, 77) and class numbers (size, 5)."""
+        scenes = [self.sampler.draw(self.rng) for _ in range(size)]
+        captions = [self.writer.write(scene, self.rng) for scene in scenes]
+        told = [tells_background(s, c) for s, c in zip(scenes, captions, strict=True)]
+        targets = torch.tensor([self.slots.read(s, t) for s, t in zip(scenes, told, strict=True)])
+        return tokenize(self.tokenizer, captions), targets
+
+
+def load_text_encoder(folder: Path) -> CLIPTextModel:
+    """The exported encoder, for inference."""
+    return CLIPTextModel.from_pretrained(folder).eval().requires_grad_(False)
+
+
+def train_text(worker: Worker, config: Config, paths: Paths) -> None:
+    """Train until the budget is spent; exports to `text/export`."""
+    book, tokenizer = SpriteBook.load(paths.sprites), load_tokenizer(paths.tokenizer)
+    torch.manual_seed(0)
+    stream = CaptionStream(book, tokenizer, seed=worker.rank)
+    model = Reader(build_text_encoder(config, tokenizer), stream.slots.sizes).to(worker.device)
+    torch.manual_seed(1 + worker.rank)
+    held_ids, held_targets = CaptionStream(book, tokenizer, seed=9000).batch(256)
+
+    def loss(reader: nn.Module) -> torch.Tensor:
+        ids, targets = stream.batch(config.text_batch)
+        if stream.rng.random() < 0.67:
+            ids = ids[:, :SHORT_TOKENS]
+        with torch.autocast(worker.device.type, torch.bfloat16):
+            answers = reader(ids.to(worker.device))
+        goal = targets.to(worker.device)
+        return sum(F.cross_entropy(a.float(), goal[:, i]) for i, a in enumerate(answers))
+
+    @torch.no_grad()
+    def export(reader: nn.Module) -> dict[str, float]:
+        answers = torch.stack([a.argmax(1) for a in reader(held_ids.to(worker.device))], 1).cpu()
+        reader.encoder.save_pretrained(paths.text / "export")
+        right = (answers == held_targets).float().mean(0)
+        return {f"slot{index}": float(share) for index, share in enumerate(right)}
+
+    job = Job(
+        folder=paths.text,
+        model=model,
+        loss=loss,
+        export=export,
+        minutes=config.text_minutes,
+        rate=config.text_rate,
+        batch=config.text_batch,
+        cosine_from=0.4,
+        sync_every=config.sync_every,
+        average_decay=0.995,
+        export_seconds=min(60.0, config.export_seconds),
+    )
+    train(job, worker)
