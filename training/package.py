@@ -87,6 +87,12 @@ def describe(config: Config, paths: Paths) -> dict[str, object]:
     }
 
 
+def forget_origin(file: Path) -> None:
+    """Take out of a configuration the folder that its weights were trained in."""
+    kept = {name: value for name, value in json.loads(file.read_text()).items() if name != "_name_or_path"}
+    file.write_text(json.dumps(kept, indent=2, sort_keys=True) + "\n")
+
+
 def package(config: Config, paths: Paths, checkpoint: Path) -> None:
     """Write the checkpoint folder beside its final place, then move it there."""
     partial = checkpoint.with_name(checkpoint.name + ".partial")
@@ -97,6 +103,8 @@ def package(config: Config, paths: Paths, checkpoint: Path) -> None:
     shutil.copytree(paths.tokenizer, partial / "tokenizer")
     tiny = AutoencoderTiny.from_pretrained(paths.tiny / "export")
     tiny.to(torch.float16).save_pretrained(partial / "vae_tiny")
+    for file in partial.glob("*/config.json"):
+        forget_origin(file)
     (partial / "safelight.json").write_text(json.dumps(describe(config, paths), indent=2) + "\n")
     for name in ("README.md", "samples.png", "evaluation.json"):
         if (checkpoint / name).exists():
