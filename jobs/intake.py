@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pipelines.catalog import Catalog
 
 WHITE = 128  # of 255: from here on a mask says "repaint"
+LEAST, MOST = 64, 2048  # pixels of one side
 
 
 class Intake:
@@ -97,8 +98,9 @@ def fitted(size: tuple[int, int], native: tuple[int, int]) -> tuple[int, int]:
     width, height = size
     area = native[0] * native[1]
     scale = 1.0 if width * height <= 4 * area else math.sqrt(area / (width * height))
+    scale = max(scale, LEAST / min(width, height))  # so that the shape is kept also where one side is at its smallest
     return _side(width * scale), _side(height * scale)
 
 
 def _side(pixels: float) -> int:
-    return min(max(int(pixels) // 8 * 8, 64), 2048)
+    return min(max(int(pixels) // 8 * 8, LEAST), MOST)

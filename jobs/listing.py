@@ -1,5 +1,6 @@
 """What the studio has, as JSON: checkpoints, VAEs, schedulers."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,18 @@ if TYPE_CHECKING:
 
 def models(catalog: "Catalog", loaded: Collection[str]) -> dict[str, Any]:
     """Checkpoints (`loaded` are those in memory) and VAEs as they lie in the folders now."""
+    checkpoints, vaes = catalog.checkpoints(), catalog.vaes()
     return {
         "default": _default(catalog),
-        "checkpoints": [_checkpoint(catalog, model, model.name in loaded) for model in catalog.checkpoints()],
-        "vaes": [{"name": vae.name, "title": vae.title, "broken": vae.broken, "size_bytes": vae.size_bytes} for vae in catalog.vaes()],
+        "checkpoints": _told_apart([_checkpoint(catalog, model, model.name in loaded) for model in checkpoints]),
+        "vaes": _told_apart([{"name": vae.name, "title": vae.title, "broken": vae.broken, "size_bytes": vae.size_bytes} for vae in vaes]),
     }
+
+
+def _told_apart(models: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """With the name behind every title that more than one of them has: a copied folder brings its card along."""
+    often = Counter(model["title"] for model in models)
+    return [{**model, "title": f"{model['title']} ({model['name']})"} if often[model["title"]] > 1 else model for model in models]
 
 
 def _checkpoint(catalog: "Catalog", model: "ModelInfo", loaded: bool) -> dict[str, Any]:

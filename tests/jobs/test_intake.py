@@ -103,8 +103,8 @@ def test_a_task_that_the_checkpoint_cannot_do_is_one_sentence(intake: Intake, mo
         ((1023, 517), (512, 512), (1016, 512)),  # its own size, rounded down
         ((1024, 1024), (512, 512), (1024, 1024)),  # four times the area is still its own
         ((2048, 1024), (512, 512), (720, 360)),  # shrunk to the native area, the shape kept
-        ((6000, 4000), (64, 64), (72, 64)),
-        ((10, 300), (512, 512), (64, 296)),
+        ((6000, 4000), (64, 64), (96, 64)),
+        ((10, 300), (512, 512), (64, 1920)),
         ((5000, 40), (512, 512), (2048, 64)),
     ],
 )

@@ -6,7 +6,7 @@ import { button, el, fill, say } from "./dom.js";
 import { choosePicture } from "./drop.js";
 import * as form from "./form.js";
 import * as jobs from "./jobs.js";
-import { checkpoint, refreshModels, titleOf } from "./models.js";
+import { asked, checkpoint, refreshModels, titleOf } from "./models.js";
 import * as notices from "./notices.js";
 import { store } from "./store.js";
 
@@ -65,7 +65,7 @@ async function ask() {
 
 function changed(before, { engine, message }) {
   const again = "The engine stopped and is starting again. Nothing is lost.";
-  if (engine === "restarting") notices.show(message ?? again, { key: "engine", kind: "well" });
+  if (engine === "restarting") notices.show(message ?? again, { key: "engine", kind: "well", stays: true });
   else if (engine === "failed") notices.show(message ?? "The engine cannot start.", { key: "engine" });
   else if (engine === "ready") notices.hide("engine");
   if (engine === "ready" && before !== "ready") refreshModels().catch(() => {});
@@ -73,7 +73,7 @@ function changed(before, { engine, message }) {
 
 function draw() {
   const model = checkpoint(form.value(store.tab, "checkpoint"));
-  say(parts.model, model ? model.title || model.name : "No checkpoint");
+  say(parts.model, model ? model.title || model.name : asked() ? "No checkpoint" : "");
   const [kind, words] = state(model);
   parts.dot.dataset.state = kind;
   say(parts.state, words);
@@ -86,6 +86,7 @@ function state(model) {
   const said = UNWELL[health.engine];
   if (said) return [health.engine === "failed" || health.engine === "lost" ? "wrong" : "busy", said];
   if (loading) return ["busy", `loading ${titleOf("checkpoint", loading.loading)}`];
+  if (!asked()) return ["busy", "looking for checkpoints"];
   if (!model) return ["wrong", "put one into models/checkpoints"];
   if (model.broken) return ["wrong", "cannot be used"];
   if (health.loaded.includes(model.name)) return ["ready", `loaded${memory(health.memory_bytes)}`];

@@ -10,16 +10,21 @@ import { choices, models, refreshModels, schedulesOf, setSchedulers } from "./mo
 const PATIENCE = 3000; // ms for a fold to open
 
 let fields = { tabs: {} };
+const ready = new Promise((resolve) => on("restored", resolve)); // before it the controls show defaults
 const waiting = {}; // by task: resolvers of packs on their way
 const pending = {}; // by task: {values, lists} to be taken by the next fill
 const filling = {}; // by task: {done, end} of fills that the controls have not taken yet
 const schedulerShown = {}; // by task: the scheduler for which the schedules are listed
+const settledOn = {}; // by task: the checkpoint whose settings were taken last
 
 /** Take the description of tabs and controls that the server wrote into the page. */
 export function describe(place) {
   fields = JSON.parse(place.dataset.fields);
   setSchedulers(fields.schedulers.schedulers, fields.schedulers.schedules);
-  for (const [task, tab] of Object.entries(fields.tabs)) store.values[task] = { ...tab.defaults, ...known(task, store.values[task]) };
+  for (const [task, tab] of Object.entries(fields.tabs)) {
+    store.values[task] = { ...tab.defaults, ...known(task, store.values[task]) };
+    settledOn[task] = store.values[task].checkpoint;
+  }
   if (!(store.tab in fields.tabs)) store.tab = Object.keys(fields.tabs)[0];
 }
 
@@ -49,6 +54,7 @@ function take(task, values) {
 
 /** All values of a tab as they stand in its controls, after what is on its way to them. */
 async function pack(task) {
+  await ready;
   await filling[task]?.done;
   return new Promise((resolve) => {
     (waiting[task] ??= []).push(resolve);
@@ -63,6 +69,7 @@ export function fill(task, values, lists = {}) {
   Object.assign(next.values, part);
   Object.assign(next.lists, lists);
   Object.assign(store.values[task], part);
+  if ("checkpoint" in part) settledOn[task] = part.checkpoint;
   keep();
   const taker = document.getElementById(`${task}-fill`);
   if (taker) {
@@ -143,6 +150,7 @@ export const bridge = {
     return [];
   },
   chosen(task, checkpoint) {
+    if (checkpoint === settledOn[task]) return []; // Gradio says so too when the list is merely left
     const { negative_prompt: negative, ...settings } = recommended(checkpoint);
     fill(task, { ...settings, ...(negative && !value(task, "negative_prompt") ? { negative_prompt: negative } : {}), checkpoint });
     tell("chosen", task);

@@ -16,6 +16,12 @@ let lost = false;
 let notes = 0; // counts what other answers said, so that an older list does not undo it
 let wake = () => {};
 
+const leaving = new Set(); // ids of jobs that were asked to stop and have not yet
+
+/** Whether the queue is known yet. */
+export const known = () => version !== null;
+/** Whether a job was cancelled and only ends its step. */
+export const cancelling = (job) => leaving.has(job.id) && !ended(job);
 export const find = (id) => jobs.find((job) => job.id === id);
 export const ended = (job) => ENDED.has(job.state);
 export const active = () => jobs.filter((job) => !ended(job)).reverse(); // oldest first
@@ -70,7 +76,12 @@ export async function watch() {
   }
 }
 
-export const cancel = async (id) => note(await api.cancel(id));
+export async function cancel(id) {
+  note(await api.cancel(id));
+  leaving.add(id);
+  tell("jobs", jobs);
+}
+
 export const turn = async (id, verb) => note(await api.turn(id, verb));
 
 on("frames-ended", () => wake());

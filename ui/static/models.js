@@ -8,6 +8,7 @@ let schedulers = [];
 let schedules = [];
 
 export const models = () => offered;
+export const asked = () => offered.default !== null; // whether the studio has told what there is
 export const checkpoint = (name) => offered.checkpoints.find((each) => each.name === name);
 
 export function setSchedulers(list, titles) {

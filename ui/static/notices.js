@@ -5,14 +5,17 @@ import { reveal, tab } from "./form.js";
 import { on } from "./bus.js";
 import * as jobs from "./jobs.js";
 
+const BRIEFLY = 12000; // ms that what is not an error stays
+
 const shownArea = el("div", { class: "sl-notices" });
 const byKey = new Map();
 let count = 0;
 
 export const area = () => shownArea;
 
-/** Show a sentence until it is closed, or replaced by one of the same `key`. `about` names what it concerns; `action` is {label, run}. */
-export function show(message, { key = `notice ${(count += 1)}`, kind = "wrong", about = "", action = null } = {}) {
+/** Show a sentence until it is closed, or replaced by one of the same `key`; what is no error (`kind` "well") leaves by itself,
+ * unless it `stays`. `about` names what it concerns; `action` is {label, run}. */
+export function show(message, { key = `notice ${(count += 1)}`, kind = "wrong", about = "", action = null, stays = kind === "wrong" } = {}) {
   hide(key);
   const words = el("p", {}, about ? el("span", { class: "sl-about", text: about }) : "", message);
   const note = el("div", { class: `sl-notice sl-${kind}`, role: kind === "wrong" ? "alert" : "status" }, words);
@@ -20,6 +23,7 @@ export function show(message, { key = `notice ${(count += 1)}`, kind = "wrong", 
   note.append(button({ label: "Close this message", icon: "close", quiet: true, onclick: () => hide(key) }));
   byKey.set(key, note);
   shownArea.append(note);
+  if (!stays) setTimeout(() => byKey.get(key) === note && hide(key), BRIEFLY);
 }
 
 export function hide(key) {
@@ -31,7 +35,7 @@ export function hide(key) {
 export async function wrong(task, error) {
   clearFields();
   const place = await field(task, error.field);
-  if (!place) return show(error.message, { key: "request" });
+  if (!place) return show(error.message, { key: error.status === 0 ? "lost" : "request" });
   place.dataset.wrong = "";
   const id = `${task}-${error.field}-wrong`;
   const words = error.message.replace(new RegExp(`^${error.field} `), `${tab(task).titles[error.field] ?? error.field} `);
@@ -66,7 +70,7 @@ document.addEventListener("input", (event) => {
 on("tab", clearFields);
 on("failed", (job) => {
   const error = job.error ?? "The studio does not know why.";
-  show(error, { about: job.request.prompt, action: { label: "Try again", run: () => retry(job) } });
+  show(error, { key: `job ${job.id}`, about: job.request.prompt, action: { label: "Try again", run: () => retry(job) } });
 });
 
 const retry = (job) => jobs.turn(job.id, "retry").catch((error) => show(error.message));
@@ -77,11 +81,14 @@ let opening = true;
 on("jobs", (list) => {
   for (const job of list) {
     const name = `${job.id} ${job.notice}`;
-    if (job.notice && !told.has(name) && !(opening && jobs.ended(job))) show(job.notice, { kind: "well", about: job.request.prompt });
+    if (job.notice && !told.has(name) && !(opening && jobs.ended(job))) show(job.notice, { key: `job ${job.id}`, kind: "well", about: job.request.prompt });
     told.add(name);
   }
   opening = false;
 });
+
+const FOLLOWS = "Steps, guidance, size and scheduler are now those that this checkpoint recommends.";
+on("chosen", () => show(FOLLOWS, { key: "chosen", kind: "well" }));
 
 on("lost", (message) => show(`${message} This page goes on as soon as it is back.`, { key: "lost" }));
 on("found", () => hide("lost"));

@@ -91,7 +91,8 @@ export function remove(task) {
 function workingSize(task, { width, height }) {
   const [w, h] = checkpoint(form.value(task, "checkpoint"))?.native_size ?? [512, 512];
   const share = (w * h) / (width * height);
-  const scale = share > 0.4 && share < 2.5 ? 1 : Math.sqrt(share);
+  const least = LEAST / Math.min(width, height); // so that the shape is kept also where one side is at its smallest
+  const scale = Math.max(least, share > 0.4 && share < 2.5 ? 1 : Math.sqrt(share));
   const round = (side) => Math.min(MOST, Math.max(LEAST, Math.round((side * scale) / STEP) * STEP));
   return { width: round(width), height: round(height) };
 }
@@ -117,6 +118,7 @@ export function mountCanvas(place) {
   let planned = 0;
   const onchange = ({ reason, pictureId }) => {
     notices.clearFields();
+    notices.hide("canvas");
     if (reason === "upload") brought(pictureId);
     clearTimeout(planned);
     planned = setTimeout(rememberMask, 600);

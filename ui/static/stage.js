@@ -96,11 +96,11 @@ async function frame(url, step) {
 
 function result() {
   const shown = view.shown();
-  const key = `images ${shown.map((each) => each.id)}`;
+  const key = `images ${jobs.known()} ${shown.map((each) => each.id)}`;
   if (drawn === key) return;
   drawn = key;
   parts.frame = null;
-  if (!shown.length) fill(parts.easel, empty());
+  if (!shown.length) fill(parts.easel, jobs.known() ? empty() : "");
   else if (shown.length === 1) fill(parts.easel, single(shown[0]));
   else fill(parts.easel, sheet(shown));
   resize();
@@ -178,6 +178,7 @@ const reached = (job) => (parts.job?.id === job.id ? Math.max(job.step, parts.st
 
 function words(job) {
   const step = reached(job);
+  if (jobs.cancelling(job)) return "Cancelling after this step";
   if (job.state === "paused") return `Paused at step ${step} of ${job.total}`;
   if (job.state === "queued") return engine() === "ready" ? "Waiting for its turn" : "Waiting for the engine";
   if (job.loading) return `Loading ${titleOf("checkpoint", job.loading)}`;
