@@ -32,7 +32,7 @@ _USE = """
 import torch
 from diffusers import StableDiffusionPipeline
 
-pipeline = StableDiffusionPipeline.from_pretrained("safelight-picturebook", torch_dtype=torch.float32)
+pipeline = StableDiffusionPipeline.from_pretrained("safelight-picturebook", dtype=torch.float32)
 pipeline("{prompt}", width={side}, height={side},
          num_inference_steps={steps}, guidance_scale={guidance}).images[0].save("picture.png")
 ```
@@ -60,6 +60,9 @@ The weights are under Apache-2.0; keep the notice of the MIT-licensed artwork wi
 
 * It knows the nouns above and nothing else; unknown words give something from its book.
 * It redraws its training artwork: pictures are variations of known icons, not inventions.
+* The judge only has to tell a thing from the other nouns, and forgives soft drawing: 100 % means
+  recognisable, not perfect. Things on a background of their own colour (a gray elephant on gray,
+  a lemon on yellow) are faint, and the whale is the least clear of all.
 * Small details (eyes, wheels, spokes) come out soft or wrong more often than outlines do.
 * Two objects, and colours never seen on an object, work less often (numbers above).
 * It was made at {side}x{side} pixels; larger sizes repeat or stretch things.

@@ -68,6 +68,10 @@ class Run:
     def _state_file(self) -> Path:
         return self.job.folder / f"state-{self.worker.rank}.pt"
 
+    @property
+    def _log_file(self) -> Path:
+        return self.job.folder / "log.json"
+
     def _resume(self) -> None:
         if not self._state_file.exists():
             return
@@ -75,7 +79,9 @@ class Run:
         self.job.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.spent, self.log = state["step"], state["spent"], state["log"]
+        self.step, self.spent = state["step"], state["spent"]
+        if self._log_file.exists():
+            self.log = json.loads(self._log_file.read_text())
 
     def save(self) -> None:
         """Write everything needed to go on later."""
@@ -85,7 +91,6 @@ class Run:
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "spent": self.spent,
-            "log": self.log,
         }
         write_atomically(self._state_file, lambda file: torch.save(state, file))
 
@@ -124,7 +129,7 @@ class Run:
         words = " ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in entry.items())
         print(f"[{self.job.folder.name}] {words}", flush=True)
         log = json.dumps(self.log, indent=0)
-        write_atomically(self.job.folder / "log.json", lambda file: file.write_text(log))
+        write_atomically(self._log_file, lambda file: file.write_text(log))
 
 
 def train(job: Job, worker: Worker) -> nn.Module:
