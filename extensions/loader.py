@@ -28,6 +28,10 @@ Value = TypeVar("Value")
 log = logging.getLogger(__name__)
 
 
+class NoFolder(LookupError):
+    """An extension is asked for that is not there: nobody's program broke."""
+
+
 @dataclass(frozen=True)
 class Extensions:
     """What the built-in rooms and all extensions offer together. `broken` says which were left out and why."""
@@ -49,6 +53,9 @@ def load(enabled: Sequence[str] = (), folder: Path = FOLDER) -> Extensions:
     for name, module in _candidates(enabled, folder):
         try:
             offered = _joined(offered, _offer(name, module()))
+        except NoFolder as error:
+            broken[name] = f"Extension {name} was left out: {error}."
+            log.warning("%s", broken[name])
         except Exception as error:  # whatever a stranger's module raises must not stop the studio
             log.warning("Extension %s was left out", name, exc_info=True)
             broken[name] = f"Extension {name} was left out: {type(error).__name__}: {error}"
@@ -68,7 +75,7 @@ def _dropped(name: str, folder: Path) -> ModuleType:
     file = folder / name / "__init__.py"
     if Path(name).name != name or name == "builtin" or not file.is_file():
         known = ", ".join(sorted(path.parent.name for path in folder.glob("*/__init__.py") if path.parent.name != "builtin"))
-        raise LookupError(f"there is no folder of that name with an __init__.py in {folder.name}/; there are: {known or 'none'}")
+        raise NoFolder(f"there is no folder of that name with an __init__.py in {folder.name}/; there are: {known or 'none'}")
     spec = importlib.util.spec_from_file_location(f"extensions.{name}", file, submodule_search_locations=[str(file.parent)])
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -46,7 +46,8 @@ class Intake:
 
     def _complete(self, draft: Mapping[str, Any]) -> dict[str, Any]:
         """What is left out takes the checkpoint's recommended settings; a size left out follows the picture."""
-        checkpoint = draft.get("checkpoint") or self._catalog.default_checkpoint()
+        checkpoint = draft.get("checkpoint")
+        checkpoint = self._catalog.default_checkpoint() if checkpoint in (None, "") else checkpoint
         task = requests.TASKS.get(str(draft.get("task", "txt2img")), Request)
         filled: dict[str, Any] = {}
         with suppress(StudioError):  # a wrong name or a lost picture gets its sentence below, after the request's own rules

@@ -15,6 +15,7 @@ from .views import ENDED
 
 _ONE_DAY = 86_400
 _MOST_TRIES = 2
+_LEAST_BYTES = 2**20  # less than that is a full disk
 
 
 def open_journal(store: Store) -> tuple[Journal, str | None]:
@@ -26,15 +27,26 @@ def open_journal(store: Store) -> tuple[Journal, str | None]:
     try:
         return Journal(path), None
     except sqlite3.OperationalError as error:
-        raise StorageError(f"The journal {path} cannot be opened ({error}).") from error
+        raise _cannot_open(path, error, store) from error
     except sqlite3.DatabaseError as error:
+        why = str(error)
+    try:
         kept = _put_aside(path)
         journal = Journal(path)
         journal.relist(store.pictures())
-        return (
-            journal,
-            f"The list of jobs could not be read ({error}) and was begun anew; the old one is kept as {kept}, the pictures are safe.",
-        )
+    except (sqlite3.Error, OSError) as error:
+        raise _cannot_open(path, error, store) from error
+    return (
+        journal,
+        f"The list of jobs could not be read ({why}) and was begun anew; the old one is kept as {kept}, the pictures are safe.",
+    )
+
+
+def _cannot_open(path: Path, error: Exception, store: Store) -> StorageError:
+    """On a full disk SQLite may also say that it met an I/O error, or that there is no such file."""
+    if "disk is full" in str(error) or store.free_bytes() < _LEAST_BYTES:
+        return StorageError(f"The disk is full, so the journal {path} cannot be opened; make room and start again.")
+    return StorageError(f"The journal {path} cannot be opened ({error}).")
 
 
 def _put_aside(path: Path) -> str:
@@ -71,7 +83,7 @@ def put_back(journal: Journal, live: Live, culprit: str | None) -> None:
         journal.move(job, "paused", None if live.paused else "paused")
     elif live.begun and culprit and row.attempt >= _MOST_TRIES:
         message = f"The {culprit} stopped twice while working on this job."
-        journal.move(job, "failed", "failed", {"message": message}, error=message)
+        journal.move(job, "failed", "failed", {"message": message}, error=message, notice=None)
     elif live.begun and culprit:
         message = f"The {culprit} stopped while working on this job; it is being run again."
         journal.move(job, "queued", "requeued", {"message": message}, notice=message)

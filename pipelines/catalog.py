@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import ValidationError
 
 from . import model_card, shelves
-from .errors import CheckpointError, UnknownName
+from .errors import CheckpointError, UnknownName, printable
 from .families import FAMILIES, Family
 from .families.parts import Part
 from .families.reading import Parted, checkpoint, vae
@@ -117,7 +117,8 @@ class Catalog:
                 if real in seen:
                     continue
                 seen.add(real)
-                names = [name, f"{root.name}/{name}", *(f"{root.name}/{name} ({number})" for number in range(2, 1000))]
+                longer = f"{printable(root.name)}/{name}"
+                names = [name, longer, *(f"{longer} ({number})" for number in range(2, 1000))]
                 named[next(candidate for candidate in names if candidate not in named)] = path
         return list(named.items())
 
@@ -159,13 +160,13 @@ Taken = TypeVar("Taken", Parted, Part)
 def _attempt(path: Path, take_apart: Callable[[], Taken]) -> tuple[Taken | None, str | None]:
     """What was read, or the sentence that says why it was not. A listing never fails because of one file."""
     if path.suffix.lower() in shelves.PICKLES and not path.is_dir():
-        return None, f"{path.name} is a pickle, which can run code when opened; convert it to .safetensors."
+        return None, f"{printable(path.name)} is a pickle, which can run code when opened; convert it to .safetensors."
     try:
         return take_apart(), None
     except CheckpointError as error:
         return None, str(error)
     except OSError as error:
-        return None, f"{path.name} cannot be read: {error.strerror or error}."
+        return None, f"{printable(path.name)} cannot be read: {error.strerror or error}."
 
 
 def _facts(name: str, path: Path, version: Version, broken: str | None, title: str = "") -> dict[str, Any]:

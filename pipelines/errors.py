@@ -14,6 +14,23 @@
 from collections.abc import Iterable
 
 
+def shortened(value: object) -> str:
+    """A value as it is written in Python, cut where that is long; the length told of a text is its own."""
+    try:
+        written = repr(value)
+    except (RecursionError, ValueError):  # the latter for numbers of thousands of digits
+        return "a value too large to be shown"
+    if len(written) <= 60:
+        return written
+    return f"{written[:40]}… ({len(value if isinstance(value, str) else written):,} characters)"
+
+
+def printable(text: str) -> str:
+    """What files are called or say about themselves may hold line breaks, text direction marks and bytes that are no text;
+    what is shown and sent as JSON may not."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
+
+
 class StudioError(Exception):
     """Shown to the user as it reads. Anything else is a bug."""
 
@@ -25,11 +42,11 @@ class InvalidRequest(StudioError):
 
 
 class UnknownName(InvalidRequest):
-    """`kind` is the field (`scheduler`, `checkpoint`, ...); the known names are listed."""
+    """`kind` is also the field (`scheduler`, `checkpoint`, ...) unless `field` names it; the known names are listed."""
 
-    def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
+    def __init__(self, kind: str, name: object, known: Iterable[str], field: str | None = None) -> None:
         listed = ", ".join(sorted(known)) or "none"
-        super().__init__(f"There is no {kind} named {str(name)[:80]!r}; known: {listed}.", kind)
+        super().__init__(f"There is no {kind} named {str(name)[:80]!r}; known: {listed}.", field or kind)
 
 
 class BadPicture(InvalidRequest):
@@ -37,7 +54,10 @@ class BadPicture(InvalidRequest):
 
 
 class CheckpointError(StudioError):
-    pass
+    """Its sentence names files and their content, so it is made printable."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 class OutOfMemory(StudioError):

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from inspect import signature
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -62,7 +63,8 @@ def clip_text_model(config: dict[str, Any]) -> CLIPTextModel:
 
 def tiny_decoder(config: dict[str, Any]) -> AutoencoderTiny:
     """An AutoencoderTiny that can only decode."""
-    model = AutoencoderTiny.from_config(config)
+    known = signature(AutoencoderTiny.__init__).parameters  # it saves more than it takes, and then warns of what it saved
+    model = AutoencoderTiny(**{name: value for name, value in config.items() if name in known})
     model.encoder = torch.nn.Identity()
     return model
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import BaseModel, ValidationError
 
-from .errors import InvalidRequest, UnknownName
+from .errors import InvalidRequest, UnknownName, printable, shortened
 
 if TYPE_CHECKING:
     from .components import Components
@@ -32,11 +32,11 @@ def check(asked: Mapping[str, Mapping[str, Any]], known: Mapping[str, Modifier])
     parsed: dict[str, BaseModel] = {}
     for name, params in asked.items():
         if name not in known:
-            raise UnknownName("modifier", name, known)
+            raise UnknownName("modifier", name, known, "modifiers")
         try:
             parsed[name] = known[name].Params.model_validate(dict(params))
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            where = ".".join(("modifiers", name, *map(str, first["loc"])))
-            raise InvalidRequest(f"{where}: {first['msg']}; got {first.get('input')!r}.", "modifiers") from None
+            where = printable(".".join(("modifiers", name, *(str(part)[:80] for part in first["loc"]))))
+            raise InvalidRequest(f"{where}: {first['msg']}; got {shortened(first.get('input'))}.", "modifiers") from None
     return parsed

@@ -9,9 +9,9 @@ import secrets
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, ValidationInfo, field_validator, model_validator
 
-from .errors import InvalidRequest, UnknownName
+from .errors import InvalidRequest, UnknownName, printable, shortened
 from .names import AUTOMATIC
 
 SEEDS = 2**32
@@ -57,6 +57,15 @@ class Request(BaseModel):
     def steps_run(self) -> int:
         """Scheduler steps that one picture takes, as diffusers counts them."""
         return self.num_inference_steps
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _numbers_are_no_words(cls, value: Any, info: ValidationInfo) -> Any:
+        """pydantic alone would take "20" and true for numbers; 20.0 for a whole one is right, as sliders send it."""
+        kind = cls.model_fields[info.field_name or ""].annotation
+        if kind in (int, float) and isinstance(value, (str, bytes, bool)):
+            raise ValueError(f"should be a valid {'integer' if kind is int else 'number'}")
+        return value
 
     @model_validator(mode="after")
     def _a_seed_for_every_picture(self) -> "Request":
@@ -117,16 +126,19 @@ def parse(data: Mapping[str, Any]) -> Request:
 def _sentence(error: ValidationError, model: type[Request]) -> tuple[str, str | None]:
     """One sentence: the field, the rule and the value."""
     first = error.errors(include_url=False)[0]
-    field = str(first["loc"][0]) if first["loc"] else None
+    field = str(first["loc"][0])[:80] if first["loc"] else None
     rule = first["msg"].removeprefix("Value error, ").removeprefix("Input ").removeprefix("String ")
     if first["type"] == "missing":
         known = model.model_fields.get(field or "")
         return f"{field} is missing: {known.description}" if known else f"{field} is missing.", field
     if first["type"] == "extra_forbidden":
         names = ", ".join(model.model_fields)
-        return f"{str(field)[:80]!r} is no field of {model.model_fields['task'].default}; its fields are: {names}.", field
+        return f"{field!r} is no field of {model.model_fields['task'].default}; its fields are: {names}.", field
     if field is None:
         return f"{rule}.", None
-    value = repr(first.get("input"))
-    shown = value if len(value) <= 60 else f"{value[:40]}… ({len(value):,} characters)"
-    return f"{field} {rule}; got {shown}.", field
+    where = printable(".".join(str(part)[:80] for part in first["loc"][:3]))  # deeper are names of types
+    if first["type"].startswith("recursion_"):
+        return f"{where} is nested too deeply.", field
+    if first["type"] == "string_pattern_mismatch" and field in ("image", "mask_image"):
+        rule = "is not the id of an upload (64 hex digits)"
+    return f"{where} {rule}; got {shortened(first.get('input'))}.", field

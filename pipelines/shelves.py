@@ -4,6 +4,8 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from .errors import printable
+
 CHECKPOINTS = ("checkpoints", "Stable-diffusion", "diffusers")
 VAES = ("vae", "VAE")
 APPROXIMATE_VAES = ("vae_approx", "VAE-approx", "preview")
@@ -18,7 +20,7 @@ Candidate = tuple[str, Path]  # a name, unique on its shelf, and the file or fol
 def checkpoints(root: Path) -> list[Candidate]:
     """Everything below a root that is, or means to be, a checkpoint. A root may be the checkpoints folder itself, or one checkpoint."""
     if _is_checkpoint(root):
-        return [(_printable(root.name), root)]
+        return [(printable(root.name), root)]
     shelves = _shelves(root, CHECKPOINTS) or ([root] if root.is_dir() and not _shelves(root, VAES) else [])
     return [(name, path) for shelf in shelves for name, path in _walk(shelf, _is_checkpoint) if not _is_side_vae(path)]
 
@@ -81,11 +83,11 @@ def _walk(shelf: Path, is_model: Callable[[Path], bool]) -> Iterator[Candidate]:
                 continue
             if _is_folder(child):
                 if is_model(path):
-                    yield _printable(path.relative_to(shelf).as_posix()), path
+                    yield printable(path.relative_to(shelf).as_posix()), path
                 elif depth < _DEPTH:
                     pending.append((path, depth + 1))
             elif path.suffix.lower() in SUFFIXES:
-                yield _printable(path.relative_to(shelf).as_posix()), path
+                yield printable(path.relative_to(shelf).as_posix()), path
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
@@ -93,8 +95,3 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
         return entry.is_dir()
     except OSError:
         return False
-
-
-def _printable(name: str) -> str:
-    """File names may hold bytes that are no text; the name shown and sent as JSON may not."""
-    return "".join(character if character.isprintable() else "\ufffd" for character in name)

@@ -46,20 +46,25 @@ def test_a_dropped_folder_is_off_until_it_is_named(tmp_path: Path) -> None:
     [
         ("raise RuntimeError('no such card')", "no such card"),
         ("def (:", "SyntaxError"),
+        ("{}['key']", "KeyError"),
         (GOOD.replace("my_euler", "euler"), "offered twice: euler"),
         (GOOD.replace("def schedulers", "def shedulers"), "shedulers"),
         (GOOD.replace("return {", "return 1 / 0 or {"), "ZeroDivisionError"),
     ],
 )
-def test_a_broken_extension_is_reported_and_the_rest_runs(tmp_path: Path, text: str, reason: str) -> None:
+def test_a_broken_extension_is_reported_and_the_rest_runs(tmp_path: Path, text: str, reason: str, caplog: pytest.LogCaptureFixture) -> None:
     offered = loader.load(("bad",), dropped(tmp_path, "bad", text))
     assert reason in offered.broken["bad"]
+    assert caplog.records[0].exc_info is not None
     assert "freeu" in offered.modifiers and len(offered.schedulers) == len(loader.load().schedulers)
 
 
 @pytest.mark.parametrize("name", ["nope", "../elsewhere", "builtin"])
-def test_a_folder_that_is_not_there_is_named(tmp_path: Path, name: str) -> None:
-    assert name in loader.load((name,), tmp_path).broken[name]
+def test_a_folder_that_is_not_there_is_named_in_one_line(tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    said = loader.load((name,), tmp_path).broken[name]
+    assert said.startswith(f"Extension {name} was left out: there is no folder of that name")
+    (record,) = caplog.records
+    assert record.getMessage() == said and record.exc_info is None
 
 
 def test_modifier_parameters_are_checked_by_their_own_model() -> None:
@@ -67,8 +72,17 @@ def test_modifier_parameters_are_checked_by_their_own_model() -> None:
     assert check({"freeu": {"b1": 1.2}}, known)["freeu"] == FreeUParams(b1=1.2)
     with pytest.raises(InvalidRequest, match=r"modifiers\.freeu\.b1.*9"):
         check({"freeu": {"b1": 9}}, known)
-    with pytest.raises(UnknownName, match="freeu"):
+    with pytest.raises(InvalidRequest, match=r"modifiers\.freeu\.b1.*\(100,000 characters\)\.$") as caught:
+        check({"freeu": {"b1": "x" * 100_000}}, known)
+    assert len(str(caught.value)) < 300
+    with pytest.raises(InvalidRequest, match=r"modifiers\.freeu\.b1.*finite.*nan"):
+        check({"freeu": {"b1": float("nan")}}, known)
+    with pytest.raises(InvalidRequest) as caught:
+        check({"freeu": {"x" * 100_000: 1}}, known)
+    assert len(str(caught.value)) < 300
+    with pytest.raises(UnknownName, match="freeu") as caught:
         check({"nope": {}}, known)
+    assert caught.value.field == "modifiers"
 
 
 class Parts:

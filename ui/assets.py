@@ -28,7 +28,7 @@ class Assets(StaticFiles):
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         kind = TYPES.get(PurePath(path).suffix.lower())
-        if kind is None or any(part.startswith(".") for part in PurePath(path).parts):
+        if kind is None or scope["path"].endswith("/") or any(part.startswith(".") for part in PurePath(path).parts):
             raise HTTPException(404)
         response = await super().get_response(path, scope)
         if response.status_code == 200:

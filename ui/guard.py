@@ -19,6 +19,9 @@ from .door import Door
 
 PAGES = ("/", "/docs")  # what a link on another site may open
 SELF_CHECK = (("GET", "/gradio_api/startup-events"), ("HEAD", "/"))  # asked by Gradio's launch, reveals nothing
+GRADIO_UPLOAD = "/gradio_api/upload"
+LONGEST_PATH = 1000  # characters; no address of ours comes near
+LONGEST_NAME = 255  # bytes between two slashes; Gradio looks for files of such names, and systems take no longer ones
 SAFE_METHODS = ("GET", "HEAD")
 DRAIN_SECONDS = 10.0
 
@@ -59,6 +62,10 @@ class Guard:
             length = headers.get("content-length", "0")
             if not length.isdecimal() or int(length) > self.door.max_body:
                 return self._too_large(headers)
+            if _is_too_long(scope["path"]):
+                return refusal(headers, 404, "There is nothing at this address.")
+            if scope["path"].rstrip("/").endswith(GRADIO_UPLOAD):  # behind a proxy's prefix too
+                return refusal(headers, 403, "Uploads go to /api/v1/uploads.")
         if self.door.opens(headers) or (scope.get("method"), scope["path"]) in SELF_CHECK:
             return None
         return self._unlock(scope, headers)
@@ -147,6 +154,10 @@ def refusal(headers: Headers, status: int, sentence: str) -> Response:
     style = "body{font:18px/1.6 system-ui,sans-serif;max-width:36em;margin:15vh auto;padding:0 1em;background:#171412;color:#e8e0d4}"
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Safelight</title>'
     return HTMLResponse(f"<!doctype html>{head}<style>{style}</style><h1>Safelight</h1><p>{escape(sentence)}</p>", status)
+
+
+def _is_too_long(path: str) -> bool:
+    return len(path) > LONGEST_PATH or any(len(name.encode("utf-8", "replace")) > LONGEST_NAME for name in path.split("/"))
 
 
 def _is_own(headers: Headers, host: str) -> bool:

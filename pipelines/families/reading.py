@@ -28,8 +28,10 @@ _HINTS = (
     ("joint_blocks.", "a Stable Diffusion 3 checkpoint"),
     ("double_blocks.", "a Flux checkpoint"),
     ("control_model.", "a ControlNet"),
+    ("controlnet_cond_embedding.", "a ControlNet"),
     ("input_hint_block.", "a ControlNet"),
     ("emb_params", "a textual inversion"),
+    ("time_embedding.linear_1.weight", "a denoiser alone (diffusers layout), not a whole checkpoint"),
 )
 
 

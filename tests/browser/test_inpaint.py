@@ -9,6 +9,16 @@ from playwright.sync_api import expect
 from tests.browser.desk import Desk
 
 
+# Whether the browser keeps the painted mask yet: it does so a moment after the last stroke.
+KEPT_MASK = """async () => {
+    const db = await new Promise((done) => { const o = indexedDB.open("safelight"); o.onsuccess = () => done(o.result); });
+    return new Promise((done) => {
+        const got = db.transaction("blobs").objectStore("blobs").get("mask inpaint");
+        got.onsuccess = () => { db.close(); done(Boolean(got.result)); };
+    });
+}"""
+
+
 @pytest.fixture
 def photo(tmp_path: Path) -> Path:
     path = tmp_path / "photo.png"
@@ -72,15 +82,7 @@ def test_picture_and_mask_survive_a_reload(desk: Desk, photo: Path) -> None:
     desk.tab("inpaint")
     desk.choose_picture("inpaint", photo)
     paint(desk)
-    desk.page.wait_for_function(
-        """async () => {
-            const db = await new Promise((done) => { const o = indexedDB.open("safelight"); o.onsuccess = () => done(o.result); });
-            return new Promise((done) => {
-                const got = db.transaction("blobs").objectStore("blobs").get("mask inpaint");
-                got.onsuccess = () => { db.close(); done(Boolean(got.result)); };
-            });
-        }"""
-    )
+    desk.program.until(lambda: desk.page.evaluate(KEPT_MASK))
     desk.reload()
     expect(desk.page.get_by_role("button", name="Undo")).to_be_enabled()
     done = desk.program.finished(desk.generate())

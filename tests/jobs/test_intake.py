@@ -55,6 +55,8 @@ WRONG = {
     "a pair": ({"scheduler": "ddim", "schedule": "karras"}, InvalidRequest, "'karras' does not go with scheduler 'ddim'"),
     "a checkpoint": ({"checkpoint": "nobody"}, UnknownName, "There is no checkpoint named 'nobody'; known: "),
     "a checkpoint that is no word": ({"checkpoint": 5}, InvalidRequest, "checkpoint"),
+    "a checkpoint that is false": ({"checkpoint": False}, InvalidRequest, "checkpoint should be a valid string; got False."),
+    "a checkpoint that is an empty list": ({"checkpoint": []}, InvalidRequest, "checkpoint should be a valid string; got []."),
     "a broken checkpoint": ({"checkpoint": "broken.safetensors"}, InvalidRequest, "broken.safetensors"),
     "a vae": ({"vae": "nobody"}, UnknownName, "There is no vae named 'nobody'"),
     "a modifier": ({"modifiers": {"nobody": {}}}, UnknownName, "There is no modifier named 'nobody'; known: boost"),
@@ -140,6 +142,11 @@ def test_a_mask_must_be_as_large_as_the_picture_and_have_some_white(intake: Inta
         intake.request({**draft, "mask_image": "b" * 64})
     taken = intake.request({**draft, "mask_image": keep(80, 64, 200)})
     assert (taken.width, taken.height, taken.strength) == (80, 64, 1.0)
+
+
+@pytest.mark.parametrize("checkpoint", [None, ""])
+def test_no_checkpoint_means_the_default(intake: Intake, checkpoint: str | None):
+    assert intake.request({"checkpoint": checkpoint}).checkpoint == "toy"
 
 
 def test_a_seed_is_decided_and_one_that_is_given_stays(intake: Intake):

@@ -110,11 +110,21 @@ def test_a_broken_file_is_kept_aside_and_the_pictures_are_listed_anew(tmp_path: 
     journal.close()
 
 
-def test_a_journal_that_cannot_be_made_is_one_sentence(tmp_path: Path):
+@pytest.mark.parametrize("damaged", (False, True))
+@pytest.mark.parametrize(("free", "words"), ((2**30, r"^The journal .* cannot be opened \("), (0, r"^The disk is full, so the journal ")))
+def test_a_journal_that_cannot_be_made_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damaged: bool, free: int, words: str
+):
     store = Store(tmp_path)
     store.prepare()
-    (store.inner / "journal.sqlite").mkdir()
-    with pytest.raises(StorageError, match="cannot be opened"):
+    path = store.inner / "journal.sqlite"
+    if damaged:
+        path.write_bytes(b"this is no database " * 1000)
+        monkeypatch.setattr("jobs.mending._put_aside", lambda path: path.unlink() or path.mkdir())  # no new file can be made
+    else:
+        path.mkdir()
+    monkeypatch.setattr(Store, "free_bytes", lambda self: free)
+    with pytest.raises(StorageError, match=words):
         open_journal(store)
 
 

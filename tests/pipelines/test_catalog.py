@@ -182,6 +182,23 @@ def test_a_file_name_that_is_no_text(tmp_path: Path, single: Path) -> None:
     assert info.broken is None and json.dumps(info.name).isascii() and info.name == "caf��.safetensors"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_why_a_file_cannot_be_used_is_text_whatever_its_name(tmp_path: Path, toy: Path) -> None:
+    shelf = os.path.join(os.fsencode(tmp_path), b"r\xff", b"checkpoints")
+    os.makedirs(shelf)
+    nasty = b"a\n\xe2\x80\xae\xe9"
+    for suffix in (b".ckpt", b".safetensors"):
+        with open(os.path.join(shelf, nasty + suffix), "wb") as file:
+            file.write(b"no model")
+    os.makedirs(os.path.join(shelf, nasty, b"unet"))
+    root = Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), b"r\xff")))
+    found = Catalog([root, put(root, tmp_path / "again")]).checkpoints()
+    assert len(found) == 6
+    for info in found:
+        assert info.broken and "a\ufffd\ufffd\ufffd" in info.broken
+        assert info.name.isprintable() and info.broken.isprintable()
+
+
 @pytest.mark.parametrize("root", ["a1111/models", "comfy/models", "ours"])
 def test_vaes(tmp_path: Path, toy: Path, single: Path, root: str) -> None:
     shelf = tmp_path / root / ("VAE" if "a1111" in root else "vae")

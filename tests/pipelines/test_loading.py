@@ -209,6 +209,7 @@ def test_other_kinds_of_files_are_named(tmp_path: Path) -> None:
         "lora_unet_down_blocks_0.lora_down.weight": "LoRA",
         "conditioner.embedders.0.transformer.text_model.final_layer_norm.weight": "Stable Diffusion XL",
         "control_model.input_blocks.0.0.weight": "ControlNet",
+        "time_embedding.linear_1.weight": r"is a denoiser alone \(diffusers layout\), not a whole checkpoint\.",
         "something": "no UNet",
     }
     for name, word in kinds.items():

@@ -25,6 +25,16 @@ def test_a_checkpoints_own_tiny_decoder(tmp_path: Path) -> None:
     assert reading.checkpoint(copy, FAMILIES).tiny is None
 
 
+def test_a_tiny_decoder_is_loaded_in_silence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = save_toy(tmp_path / "copy")
+    toy_tiny_decoder().save_pretrained(copy / "vae_tiny")
+    assert "block_out_channels" in (copy / "vae_tiny" / "config.json").read_text()  # which diffusers writes and does not take
+    said: list[str] = []
+    monkeypatch.setattr("diffusers.configuration_utils.logger.warning", lambda text, *rest: said.append(text))
+    loading.load(reading.checkpoint(copy, FAMILIES).tiny, "copy", CPU, torch.float32)
+    assert said == []
+
+
 @pytest.mark.parametrize("blocks", [(1, 1, 1, 1), (3, 3, 3, 1), (2, 1)])
 def test_taesd_in_its_original_layout(tmp_path: Path, blocks: tuple[int, ...]) -> None:
     widths = (8,) * len(blocks)

@@ -1,5 +1,6 @@
 """A request is a value; every rule it breaks gives one sentence that names the field, the rule and the value."""
 
+import json
 import math
 from typing import Any
 
@@ -33,7 +34,7 @@ def test_every_field_says_where_it_is_placed_and_what_it_means(task: str) -> Non
         ({"guidance_scale": math.inf}, "guidance_scale", ("finite", "inf")),
         ({"width": 65}, "width", ("multiple of 8", "65")),
         ({"height": 100_000}, "height", ("2048", "100000")),
-        ({"prompt": "x" * 100_000}, "prompt", ("20000 characters", "100,002")),
+        ({"prompt": "x" * 100_000}, "prompt", ("20000 characters", "(100,000 characters)")),
         ({"prompt": None}, "prompt", ("string", "None")),
         ({"seed": -2}, "seed", ("-1", "-2")),
         ({"seed": 2**32}, "seed", (str(2**32),)),
@@ -42,7 +43,20 @@ def test_every_field_says_where_it_is_placed_and_what_it_means(task: str) -> Non
         ({"task": "paint"}, "task", ("'paint'", "img2img, inpaint, txt2img")),
         ({"task": ["txt2img"]}, "task", ("known:",)),
         ({"task": "img2img"}, "image", ("missing",)),
-        ({"task": "img2img", "image": "../../etc/passwd"}, "image", ("pattern",)),
+        (
+            {"task": "img2img", "image": "../../etc/passwd"},
+            "image",
+            ("is not the id of an upload (64 hex digits); got '../../etc/passwd'.",),
+        ),
+        ({"task": "inpaint", "image": BLOB, "mask_image": ""}, "mask_image", ("is not the id of an upload (64 hex digits); got ''.",)),
+        ({"num_inference_steps": "20"}, "num_inference_steps", ("valid integer", "'20'")),
+        ({"num_inference_steps": True}, "num_inference_steps", ("valid integer", "True")),
+        ({"guidance_scale": "7"}, "guidance_scale", ("valid number", "'7'")),
+        ({"task": "img2img", "image": BLOB, "strength": True}, "strength", ("valid number", "True")),
+        ({"modifiers": {"freeu": {"b1": math.nan}}}, "modifiers", ("modifiers.freeu.b1", "finite", "nan")),
+        ({"modifiers": {"freeu": {"b1": json.loads("[" * 300 + "]" * 300)}}}, "modifiers", ("modifiers.freeu.b1 is nested too deeply.",)),
+        ({"prompt": json.loads("[" * 900 + "]" * 900)}, "prompt", ("string",)),
+        ({"y" * 100_000: 1}, "y" * 80, ("no field of txt2img",)),
         ({"task": "img2img", "image": BLOB, "strength": 0.01}, None, ("strength 0.01 of 20 steps", "at least 0.05")),
         ({"task": "inpaint", "image": BLOB}, "mask_image", ("missing",)),
     ],
@@ -54,6 +68,12 @@ def test_a_broken_rule_is_one_sentence(draft: dict[str, Any], field: str | None,
     assert isinstance(caught.value, StudioError) and caught.value.field == field
     assert all(word in sentence for word in words), sentence
     assert len(sentence) < 400 and "\n" not in sentence and sentence.endswith((".", "…"))
+
+
+def test_numbers_come_as_sliders_send_them() -> None:
+    request = parse({"num_inference_steps": 20.0, "guidance_scale": 7})
+    assert (request.num_inference_steps, request.guidance_scale) == (20, 7.0)
+    assert (type(request.num_inference_steps), type(request.guidance_scale)) == (int, float)
 
 
 def test_a_decided_seed_stays_and_an_open_one_is_decided() -> None:

@@ -93,7 +93,7 @@ BAD = {
     '{"\\udcff": 1}': "?",
     '{"modifiers": {"freeu": {"b1": NaN}}}': "modifiers",
     '{"modifiers": {"\\ud800": {}}}': "modifiers",
-    '{"modifiers": {"nope": {}}}': "modifier",
+    '{"modifiers": {"nope": {}}}': "modifiers",
     '{"owner": "me"}': "owner",
     '{"task": "img2img"}': "image",
     '{"task": "img2img", "image": "%s"}' % ("0" * 64): "image",
@@ -213,3 +213,4 @@ def test_files_of_the_page(it: Served) -> None:
     assert again.status_code == 304
     for name in ("", "nope.js", "../server.py", "%2e%2e/server.py", "..%5cserver.py", "canvas_mask.js%00", "/etc/passwd", "C:/win.ini"):
         assert it.client.get(f"/safelight/static/{name}").status_code == 404, name
+    assert it.client.get("/safelight/static/canvas_mask.js/").status_code == 404

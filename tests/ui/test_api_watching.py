@@ -59,6 +59,8 @@ def test_events_from_the_first_to_the_last(it: Served) -> None:
         with it.client.stream("GET", f"/api/v1/jobs/{job}/events", **resume) as answer:
             assert [event["id"] for event in read_events(answer.iter_lines())] == [str(each) for each in ids[3:]]
     assert it.client.get(f"/api/v1/jobs/{job}/events", headers={"Last-Event-ID": str(ids[-1])}).status_code == 204
+    for beyond in ({"headers": {"Last-Event-ID": str(2**63)}}, {"params": {"after": 10**30}}):
+        assert it.client.get(f"/api/v1/jobs/{job}/events", **beyond).status_code == 204
 
 
 def test_steps_come_at_most_ten_times_a_second(it: Served) -> None:

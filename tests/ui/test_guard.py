@@ -87,7 +87,7 @@ HEADERS = {
 
 
 @pytest.mark.parametrize("who", HEADERS)
-@pytest.mark.parametrize("what", ["config", "event", "upload", "stream"])
+@pytest.mark.parametrize("what", ["config", "event", "stream"])
 def test_who_reaches_gradios_own_routes(open_door: httpx.Client, who: str, what: str) -> None:
     given, welcome = HEADERS[who]
     port = str(open_door.base_url.port)
@@ -95,7 +95,6 @@ def test_who_reaches_gradios_own_routes(open_door: httpx.Client, who: str, what:
     ask = {
         "config": lambda: open_door.get("/config", headers=headers),
         "event": lambda: open_door.post("/gradio_api/call/x", json={"data": []}, headers=headers),
-        "upload": lambda: open_door.post("/gradio_api/upload", files={"files": ("a.png", b"x" * 99)}, headers=headers),
         "stream": lambda: begun(open_door, "/gradio_api/heartbeat/x", headers),
     }
     answer = ask[what]()
@@ -104,6 +103,26 @@ def test_who_reaches_gradios_own_routes(open_door: httpx.Client, who: str, what:
         assert answer.status_code in (200, 404)
     else:
         assert set(answer.json()) == {"error", "field"}
+
+
+@pytest.mark.parametrize("who", HEADERS)
+def test_nobody_uploads_to_gradio(open_door: httpx.Client, who: str) -> None:
+    given, welcome = HEADERS[who]
+    port = str(open_door.base_url.port)
+    headers = {name: value.replace("OWN", own(open_door)).replace("PORT", port) for name, value in given.items()}
+    for path in ("/gradio_api/upload", "/gradio_api/upload/", "/gradio_api/upload?upload_id=a"):
+        answer = open_door.post(path, files={"files": ("a.png", b"x" * 99)}, headers=headers)
+        assert answer.status_code == 403
+        assert (answer.json()["error"] == "Uploads go to /api/v1/uploads.") == welcome
+
+
+@pytest.mark.parametrize(
+    "path", ["/" + "a" * 1001, "/static/" + "a" * 256, "/gradio_api/file=" + "a/" * 500, "/a/%F0%9F%A6%8A" + "b" * 252]
+)
+def test_addresses_longer_than_any_of_ours_reach_nothing(open_door: httpx.Client, path: str) -> None:
+    answer = open_door.get(path)
+    assert answer.status_code == 404
+    assert answer.json() == {"error": "There is nothing at this address.", "field": None}
 
 
 def test_a_link_on_another_site_may_open_the_page_but_nothing_else(open_door: httpx.Client) -> None:
@@ -141,8 +160,8 @@ def chunks(size: int) -> Iterator[bytes]:
         yield bytes(MB)
 
 
-@pytest.mark.parametrize("path", ["/gradio_api/upload", "/gradio_api/call/x"])
-def test_a_body_over_the_cap_is_refused_with_and_without_a_length(open_door: httpx.Client, path: str) -> None:
+def test_a_body_over_the_cap_is_refused_with_and_without_a_length(open_door: httpx.Client) -> None:
+    path = "/gradio_api/call/x"
     form = {"Content-Type": "multipart/form-data; boundary=cut"}
     for answer in (
         open_door.post(path, content=bytes(65 * MB), headers=form),

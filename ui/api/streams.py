@@ -20,6 +20,7 @@ router = APIRouter(tags=["watching"])
 POLL_SECONDS = 10.0
 KEEP_ALIVE_SECONDS = 15.0
 SHORTEST_PAUSE = 0.1  # between two looks at a job: at most ten steps a second
+LAST_ID = 2**63 - 1  # the largest that SQLite can have given
 JPEG = {200: {"content": {"image/jpeg": {}}, "headers": {"X-Step": {"schema": {"type": "integer"}}}}, 204: {}, 410: {}}
 NO_STORE = {"Cache-Control": "no-store"}
 Event = tuple[int, str, dict[str, Any]]
@@ -46,7 +47,7 @@ async def events(
     Resumes behind `Last-Event-ID` (or `after`). Ends when the job has ended; 204 when there is nothing left to tell,
     which keeps an `EventSource` from asking again.
     """
-    last = after if last_event_id is None else last_event_id
+    last = min(after if last_event_id is None else last_event_id, LAST_ID)
     view, news = await run_in_threadpool(_look, studio, job, last)
     if view.ended and not news:
         return Response(status_code=204, headers=NO_STORE)
