@@ -227,7 +227,7 @@ class Board:
     def _put_back(self, lost: list[Live], culprit: str | None) -> None:
         for live in lost:
             self._live.pop(live.job, None)
-            self._backlog.write(partial(put_back, self.journal, live, culprit))
+            self._backlog.write(partial(put_back, self.journal, self.store, live, culprit))
             self.bell.ring(live.job)
 
     def pace(self) -> float | None:

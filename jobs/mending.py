@@ -2,9 +2,11 @@
 
 import sqlite3
 import time
+from contextlib import suppress
 from pathlib import Path
 
-from pipelines.errors import StorageError
+from pipelines import request as requests
+from pipelines.errors import StorageError, StudioError
 from pipelines.request import Request
 
 from .journal import Journal
@@ -69,7 +71,14 @@ def unlisted(journal: Journal, store: Store, row: JobRow, request: Request) -> l
     ]
 
 
-def put_back(journal: Journal, live: Live, culprit: str | None) -> None:
+def list_found(journal: Journal, store: Store, row: JobRow) -> None:
+    """Lists the pictures of a job that will not be run again and so would not be asked about."""
+    with suppress(StudioError):  # a request of another version of the program: its pictures stay on disk
+        for found in unlisted(journal, store, row, requests.parse(row.request)):
+            journal.add_picture(row.id, found)
+
+
+def put_back(journal: Journal, store: Store, live: Live, culprit: str | None) -> None:
     """A job that was with an engine which is no more: queued again, once; what was asked of it still holds.
 
     `culprit` ("engine", "program") stopped in the middle of it; None means that it was stopped in good order.
@@ -78,10 +87,12 @@ def put_back(journal: Journal, live: Live, culprit: str | None) -> None:
     if row is None or row.state in ENDED:
         return
     if live.asked == "cancel":
+        list_found(journal, store, row)
         journal.move(job, "cancelled", "cancelled")
     elif live.paused or live.asked == "pause":
         journal.move(job, "paused", None if live.paused else "paused")
     elif live.begun and culprit and row.attempt >= _MOST_TRIES:
+        list_found(journal, store, row)
         message = f"The {culprit} stopped twice while working on this job."
         journal.move(job, "failed", "failed", {"message": message}, error=message, notice=None)
     elif live.begun and culprit:

@@ -31,7 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("browser")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # its event loop would be in the way of the tests that come after
 def browser() -> Iterator[Browser]:
     path = os.environ.get("SAFELIGHT_BROWSER") or next((found for name in BROWSERS if (found := shutil.which(name))), None)
     with sync_playwright() as playwright:
@@ -67,7 +67,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder.parent
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def program(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     """`python app.py` as a user starts it; the default checkpoint is whatever it finds first."""
     outputs = tmp_path_factory.mktemp("outputs")

@@ -45,7 +45,7 @@ def test_pictures_previews_recipe_and_the_same_again_after_a_kill(studio: Studio
     assert len(once) == 2
     found = studio.recipe(studio.image(studio.job(first).images[1]).path.read_bytes())
     assert (found["source"], found["request"]["seed"], found["request"]["checkpoint"]) == ("safelight", 4, "toy")
-    assert studio.health()["loaded"]
+    until(lambda: studio.health()["loaded"])  # told with the next heartbeat
 
     long = studio.submit({**DRAFT, "num_inference_steps": 20}).id
     until(lambda: studio.job(long).step > 5, timeout=300)

@@ -134,7 +134,7 @@ def test_changes_are_waited_for(studio: Studio):
 
 
 def test_events_are_resumed_behind_an_id(studio: Studio):
-    job = studio.submit(draft())
+    job = studio.submit(draft(prompt="a cat"))
     ended(studio, job.id)
     events = studio.events(job.id)
     assert studio.events(job.id, after=events[1][0]) == events[2:]
@@ -178,7 +178,7 @@ def test_little_room_refuses_new_jobs_only(studio: Studio, monkeypatch: pytest.M
 def test_health_and_what_there_is(studio: Studio):
     until(lambda: studio.health()["engine"] == "ready" and studio.health()["device"])
     assert studio.health() == {
-        **{"status": "ok", "engine": "ready", "message": None, "restarts": 0},
+        **{"status": "ok", "engine": "ready", "message": None, "restarts": 0, "notices": []},
         **{"device": "script", "loaded": ["toy"], "memory_bytes": 1, "version": "1"},
     }
     assert studio.models()["checkpoints"][0]["loaded"] is True
