@@ -43,11 +43,12 @@ def develop(client: httpx.Client, draft: dict[str, object]) -> tuple[float, floa
     """Submit and wait: seconds to the first preview, seconds to the finished picture."""
     start = time.perf_counter()
     job = client.post("/api/v1/jobs", json=draft).raise_for_status().json()["id"]
-    first = 0.0
+    first, step = 0.0, 0
     while True:
-        preview = client.get(f"/api/v1/jobs/{job}/preview", params={"after": 0})
-        if preview.status_code == 200 and not first:
-            first = time.perf_counter() - start
+        preview = client.get(f"/api/v1/jobs/{job}/preview", params={"after": step})  # waits for the next frame, as the page does
+        if preview.status_code == 200:
+            first, step = first or time.perf_counter() - start, int(preview.headers["X-Step"])
+            continue
         state = client.get(f"/api/v1/jobs/{job}").json()["state"]
         if state in ("finished", "failed", "cancelled"):
             assert state == "finished", state

@@ -8,7 +8,6 @@ from playwright.sync_api import expect
 
 from tests.browser.desk import Desk
 
-
 # Whether the browser keeps the painted mask yet: it does so a moment after the last stroke.
 KEPT_MASK = """async () => {
     const db = await new Promise((done) => { const o = indexedDB.open("safelight"); o.onsuccess = () => done(o.result); });
