@@ -132,3 +132,15 @@ def test_a_modifier_is_sent_only_when_it_is_on(desk: Desk) -> None:
     desk.set("modifiers-freeu-b1", 1.3)
     modifiers = desk.program.finished(desk.generate())["request"]["modifiers"]
     assert modifiers["freeu"]["b1"] == 1.3
+
+
+def test_a_checkpoint_list_that_is_merely_left_changes_nothing(desk: Desk) -> None:
+    desk.unfold("sampler")
+    desk.pick("Scheduler", "Heun")
+    desk.set("num_inference_steps", 3)
+    desk.unfold("model")
+    desk.page.get_by_role("combobox", name="Checkpoint", exact=True).click()
+    desk.page.keyboard.press("Escape")
+    desk.prompt.click()
+    request = desk.program.job(desk.generate())["request"]
+    assert (request["scheduler"], request["num_inference_steps"]) == ("heun", 3)
