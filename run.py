@@ -9,6 +9,7 @@ import hashlib
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import venv
@@ -69,6 +70,7 @@ def find_browser(python: Path) -> None:
 def call(python: Path, *arguments: str, cwd: Path | None = None) -> int:
     """Run the environment's Python and wait; Ctrl+C reaches the child too, which ends by itself."""
     process = subprocess.Popen([str(python), *arguments], cwd=cwd)
+    signal.signal(signal.SIGTERM, lambda *_: process.terminate())  # or the studio would outlive its launcher
     while True:
         try:
             return process.wait()
