@@ -88,4 +88,5 @@ def wire(form: Form) -> None:
 def restore(blocks: gr.Blocks, forms: Sequence[Form]) -> None:
     """At load the script gives every control, also of tabs not yet drawn, the value it had."""
     everything = [control for form in forms for control in form.controls.values()]
-    blocks.load(None, None, everything, js=f"async () => {{ {READY} return safelight.form.restored(); }}", api_visibility="private")
+    given = blocks.load(None, None, everything, js=f"async () => {{ {READY} return safelight.form.restored(); }}", api_visibility="private")
+    given.then(fn=None, js="() => safelight.form.settled()", api_visibility="private")

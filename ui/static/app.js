@@ -24,7 +24,6 @@ function start() {
   if (!place || !document.getElementById("sl-tabs")) return setTimeout(start, 20);
   form.describe(place);
   on("restored", () => {
-    source.openTab(store.tab);
     document.documentElement.dataset.safelight = "ready";
   });
   window.safelight.form = form.bridge;
@@ -36,6 +35,7 @@ function start() {
   mount("seed-tools", seedTools);
   watchMounts(tidy);
   watchTabs();
+  form.watchTyping();
   watchDrops();
   watchKeys();
   watchModels();

@@ -11,11 +11,13 @@ const PATIENCE = 3000; // ms for a fold to open
 
 let fields = { tabs: {} };
 const ready = new Promise((resolve) => on("restored", resolve)); // before it the controls show defaults
+let live = false; // whether the controls show what is in the store; before, what they say is only their defaults
 const waiting = {}; // by task: resolvers of packs on their way
 const pending = {}; // by task: {values, lists} to be taken by the next fill
 const filling = {}; // by task: {done, end} of fills that the controls have not taken yet
 const schedulerShown = {}; // by task: the scheduler for which the schedules are listed
 const settledOn = {}; // by task: the checkpoint whose settings were taken last
+const typed = {}; // by task: what was typed while a fill was on its way, which must not undo it
 
 /** Take the description of tabs and controls that the server wrote into the page. */
 export function describe(place) {
@@ -47,6 +49,29 @@ function known(task, values = {}) {
   return Object.fromEntries(Object.entries(values).filter(([key]) => fields.tabs[task].keys.includes(key)));
 }
 
+/** The value in a control that is typed into or switched; undefined for one that is chosen from a list. */
+function inputValue(input) {
+  if (input.matches("textarea")) return input.value;
+  if (input.matches("[type=checkbox]")) return input.checked;
+  if (!input.matches("[type=number], [type=range]")) return undefined;
+  return input.value === "" ? null : input.valueAsNumber;
+}
+
+/** Remember what is typed at the very keystroke: Gradio tells of it later, or never if the control was only just drawn. */
+export function watchTyping() {
+  document.addEventListener("input", ({ target }) => {
+    const value = target.matches?.("textarea, input") ? inputValue(target) : undefined;
+    if (value === undefined) return;
+    for (const task of tasks()) {
+      const found = Object.entries(tab(task).elements).find(([, id]) => target.closest(`#${CSS.escape(id)}`));
+      if (!found) continue;
+      store.values[task][found[0]] = value;
+      if (!live || filling[task]) (typed[task] ??= {})[found[0]] = value;
+      keep();
+    }
+  });
+}
+
 function take(task, values) {
   tab(task).keys.forEach((key, index) => (store.values[task][key] = values[index]));
   keep();
@@ -65,18 +90,21 @@ async function pack(task) {
 /** Give controls of a tab new values, and lists to choose from; keys the tab does not have are left out. */
 export function fill(task, values, lists = {}) {
   const part = known(task, values);
-  const next = (pending[task] ??= { values: {}, lists: {} });
-  Object.assign(next.values, part);
-  Object.assign(next.lists, lists);
   Object.assign(store.values[task], part);
   if ("checkpoint" in part) settledOn[task] = part.checkpoint;
   keep();
-  const taker = document.getElementById(`${task}-fill`);
-  if (taker) {
-    filling[task] ??= ending();
-    taker.click();
-  }
+  if (live) hand(task, part, lists);
   tell("values", task);
+}
+
+function hand(task, part, lists) {
+  const next = (pending[task] ??= { values: {}, lists: {} });
+  Object.assign(next.values, part);
+  Object.assign(next.lists, lists);
+  const taker = document.getElementById(`${task}-fill`);
+  if (!taker) return;
+  filling[task] ??= ending();
+  taker.click();
 }
 
 function ending() {
@@ -139,11 +167,15 @@ export const bridge = {
   },
   filled(task, values) {
     if (pending[task]) return []; // the next fill is on its way
+    if (typed[task]) {
+      again(task);
+      return [];
+    }
     filledIn(task);
     return bridge.changed(task, values);
   },
   changed(task, values) {
-    if (!tab(task) || filling[task]) return []; // older than what is being filled in
+    if (!live || !tab(task) || filling[task]) return []; // older than what is being filled in
     take(task, values);
     schedules(task);
     tell("values", task);
@@ -158,17 +190,36 @@ export const bridge = {
   },
   async restored() {
     await refreshModels().catch(() => {}); // so that every value finds itself in its list
-    for (const task of tasks()) {
-      delete pending[task]; // the values are in the store, whence they come now
-      filledIn(task);
-    }
-    setTimeout(() => tell("restored"));
+    await opened(store.tab);
     return tasks().flatMap((task) => {
       const next = { values: store.values[task], lists: choices(value(task, "scheduler")) };
       return tab(task).keys.map((key) => update(task, key, next));
     });
   },
+  settled() {
+    live = true;
+    for (const task of Object.keys(typed)) again(task);
+    tell("restored");
+    return [];
+  },
 };
+
+/** What was typed while the controls were given their values counts. */
+function again(task) {
+  const values = typed[task];
+  delete typed[task];
+  fill(task, values);
+}
+
+/** Open a tab and wait until it is drawn: Gradio forgets what it is told for controls that it is just drawing. */
+async function opened(task) {
+  document.getElementById(`${task}-tab-button`)?.click();
+  const there = () => control(task, "prompt")?.checkVisibility();
+  for (const end = performance.now() + PATIENCE; !there() && performance.now() < end; ) await new Promise(requestAnimationFrame);
+}
+
+// A tab that is opened is drawn anew, or for the first time: give its controls their values again.
+on("tab", (task) => ready.then(() => fill(task, store.values[task], choices(value(task, "scheduler")))));
 
 on("models", () => {
   for (const task of tasks()) fill(task, settled(task), choices(value(task, "scheduler")));
