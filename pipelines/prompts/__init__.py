@@ -1,0 +1,1 @@
+"""The prompt languages: read, expanded, cut into chunks, and encoded."""
