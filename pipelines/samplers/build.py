@@ -10,6 +10,8 @@ import torch
 from pipelines.errors import CheckpointError, InvalidRequest, UnknownName
 from pipelines.names import AUTOMATIC, SchedulerSpec
 
+from .flow import kind_of
+
 SIGMA_FLAGS = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas")
 
 
@@ -24,7 +26,7 @@ def build_scheduler(spec: SchedulerSpec, scheduler_config: Mapping[str, Any], sc
     cls = getattr(diffusers, spec.cls or "", None)
     if not (inspect.isclass(cls) and issubclass(cls, diffusers.SchedulerMixin)):
         raise UnknownName("scheduler class", spec.cls, (name for name in dir(diffusers) if name.endswith("Scheduler")))
-    spec.check(spec.title, schedule)
+    spec.check(spec.title, schedule, kind_of(scheduler_config))
     overrides = dict(spec.config)
     if schedule != AUTOMATIC:
         chosen = {flag: False for flag in SIGMA_FLAGS} | {"timestep_spacing": "linspace"}
@@ -37,18 +39,18 @@ def build_scheduler(spec: SchedulerSpec, scheduler_config: Mapping[str, Any], sc
         raise CheckpointError(f"{spec.title} cannot work with this checkpoint's scheduler settings: {error}") from None
 
 
-def set_steps(scheduler: Any, steps: int, strength: float = 1.0, device: torch.device | str = "cpu") -> torch.Tensor:
-    """Sets `steps` timesteps and returns those to run: all, or from a picture the last ones that `strength` leaves.
+def set_steps(scheduler: Any, steps: int, first: int = 0, last: int | None = None, device: torch.device | str = "cpu") -> torch.Tensor:
+    """Sets `steps` timesteps and returns those of the steps from `first` to `last` (exclusive; None: to the end).
 
-    Cut as diffusers' pipelines cut; `scheduler.add_noise` puts the picture at the first of them. Raises `InvalidRequest`
+    Cut as diffusers' pipelines cut; `scheduler.add_noise` puts a picture at the first of them. Raises `InvalidRequest`
     for a number of steps that the class cannot do.
     """
     try:
         scheduler.set_timesteps(steps, device=device)
     except ValueError as error:
         raise InvalidRequest(f"{type(scheduler).__name__} cannot do {steps} steps: {error}", "num_inference_steps") from None
-    begin = (steps - min(int(steps * strength), steps)) * scheduler.order
+    begin = first * scheduler.order
     if hasattr(scheduler, "set_begin_index"):
         # also from noise: where rounding made two timesteps equal, a search by timestep would start at the second
         scheduler.set_begin_index(begin)
-    return scheduler.timesteps[begin:]
+    return scheduler.timesteps[begin : None if last is None or last == steps else last * scheduler.order]

@@ -4,7 +4,7 @@ import bisect
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from diffusers import DDPMScheduler
 from torch import Tensor
@@ -18,17 +18,25 @@ LEAST_SIGNAL = 2.0**-24
 
 @dataclass(frozen=True)
 class ModelSigmas:
-    """The noise levels a model was trained on, sigmas[t] = sqrt((1 - ᾱ_t) / ᾱ_t), rising with t, and what it predicts."""
+    """The noise levels a model was trained on, sigmas[t] = sqrt((1 - ᾱ_t) / ᾱ_t), rising with t, and what it predicts.
+
+    `family` is that of the checkpoint, for schedules made for one. `automatic` is the schedule that the checkpoint asks for
+    (None: the sampler's own): few-step checkpoints say "trailing" spacing, and were trained at those timesteps.
+    """
+
+    kind: ClassVar[str] = "diffusion"
 
     sigmas: tuple[float, ...]
     prediction_type: str = "epsilon"
+    family: str = ""
+    automatic: str | None = None
 
     def __post_init__(self) -> None:
         if self.prediction_type not in ("epsilon", "v_prediction", "sample"):
             raise CheckpointError(f"The checkpoint predicts {self.prediction_type!r}; the samplers know epsilon, v_prediction and sample.")
 
     @classmethod
-    def from_config(cls, scheduler_config: Mapping[str, Any]) -> "ModelSigmas":
+    def from_config(cls, scheduler_config: Mapping[str, Any], family: str = "") -> "ModelSigmas":
         """From a diffusers scheduler configuration; the betas are diffusers' own to the last bit.
 
         Raises `CheckpointError` for settings that diffusers does not know.
@@ -41,7 +49,8 @@ class ModelSigmas:
             raise CheckpointError(f"The checkpoint's scheduler settings cannot be used: {error}") from None
         signals[signals <= 0] = LEAST_SIGNAL
         sigmas = ((1 - signals) / signals) ** 0.5
-        return cls(tuple(sigmas.tolist()), scheduler_config.get("prediction_type", "epsilon"))
+        automatic = "simple" if scheduler_config.get("timestep_spacing") == "trailing" else None
+        return cls(tuple(sigmas.tolist()), scheduler_config.get("prediction_type", "epsilon"), family, automatic)
 
     @property
     def sigma_min(self) -> float:
@@ -67,6 +76,22 @@ class ModelSigmas:
         low, high = self.sigmas[below], self.sigmas[below + 1]
         return low * (high / low) ** (timestep - below)
 
+    def at(self, position: float) -> float:
+        """The noise level at a share of the way from the first timestep to the last, in [0, 1]."""
+        return self.sigma(position * (len(self.sigmas) - 1))
+
+    def position(self, sigma: float) -> float:
+        """The inverse of `at`."""
+        return self.timestep(sigma) / (len(self.sigmas) - 1)
+
+    def model_input(self, x: Tensor, sigma: float) -> Tensor:
+        """Latents of sigma space scaled to unit variance, as the models were trained."""
+        return x / math.sqrt(1 + sigma**2)
+
+    def noised(self, latents: Tensor | None, noise: Tensor, sigma: float) -> Tensor:
+        """Clean latents (none: of an empty picture) at the level `sigma`, from unit normal noise; (1, c, h, w)."""
+        return noise * sigma if latents is None else latents + noise * sigma
+
     def denoised(self, output: Tensor, x: Tensor, sigma: float) -> Tensor:
         """The clean estimate from the model's output for `model_input(x, sigma)`; x and the result (b, c, h, w) in sigma space."""
         if self.prediction_type == "epsilon":
@@ -74,8 +99,3 @@ class ModelSigmas:
         if self.prediction_type == "v_prediction":
             return x / (1 + sigma**2) - output * (sigma / math.sqrt(1 + sigma**2))
         return output
-
-
-def model_input(x: Tensor, sigma: float) -> Tensor:
-    """Latents of sigma space scaled to unit variance, as the models were trained."""
-    return x / math.sqrt(1 + sigma**2)

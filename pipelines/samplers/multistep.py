@@ -1,8 +1,7 @@
-"""Solvers that learn from the estimates of earlier steps, so that each step asks once.
+"""Solvers that learn from the slopes or estimates of earlier steps along sigma, so that each step asks once.
 
-DPM-Solver++(2M), (2M) SDE and (3M) SDE: Lu et al. 2022, arXiv 2211.01095, in the form that Katherine Crowson gave them
-in k-diffusion. Linear multistep: Adams-Bashforth over sigma, Liu et al. 2022, arXiv 2202.09778. `h` is a step in
-log-sigma; eta is 1 throughout.
+Linear multistep: Adams-Bashforth over sigma, Liu et al. 2022, arXiv 2202.09778. iPNDM: Zhang & Chen 2022, arXiv 2204.13902.
+Gradient estimation: Permenter & Yuan 2023, arXiv 2306.04848. RES: Zhang et al. 2023, arXiv 2308.02157.
 """
 
 import math
@@ -11,17 +10,23 @@ from itertools import pairwise
 
 from torch import Tensor
 
-from .protocol import Denoise, Noise, Sampling, answered, finish_step
+from .euler import ancestral_step
+from .protocol import PLAIN, Denoise, Noise, Sampling, Settings, answered, finish_step
 
-LMS_ORDER = 4
+ORDER = 4
+EVEN_STEPS = ((1.0,), (3 / 2, -1 / 2), (23 / 12, -16 / 12, 5 / 12), (55 / 24, -59 / 24, 37 / 24, -9 / 24))
+"""Adams-Bashforth weights for steps of one size, by how many slopes there are, newest first."""
+
+GAMMA = 2.0
+"""How far gradient estimation leans on the newest slope: the paper's best."""
 
 
-def lms(x: Tensor, sigmas: Sequence[float], noise: Noise) -> Sampling:
+def lms(x: Tensor, sigmas: Sequence[float], noise: Noise, settings: Settings = PLAIN) -> Sampling:
     """Adams-Bashforth over sigma, of order up to 4, with exact coefficients for uneven steps."""
     slopes: list[Tensor] = []
     for index, (sigma, _) in enumerate(pairwise(sigmas), 1):
         denoised = answered((yield Denoise(x, sigma)))
-        slopes = [(x - denoised) / sigma, *slopes[: LMS_ORDER - 1]]  # newest first
+        slopes = [(x - denoised) / sigma, *slopes[: ORDER - 1]]  # newest first
         weights = _adams_bashforth([sigmas[index - 1 - back] for back in range(len(slopes))], sigmas[index])
         for weight, slope in zip(weights, slopes, strict=True):
             x = x + weight * slope
@@ -41,67 +46,52 @@ def _adams_bashforth(known: Sequence[float], end: float) -> list[float]:
     return [half * sum(polynomial(which, node) for node in nodes) for which in range(len(known))]
 
 
-def dpmpp_2m(x: Tensor, sigmas: Sequence[float], noise: Noise) -> Sampling:
-    """DPM-Solver++(2M): deterministic, the estimate extrapolated along log-sigma from the two newest."""
-    old, old_h = None, 0.0
+def ipndm(x: Tensor, sigmas: Sequence[float], noise: Noise, settings: Settings = PLAIN) -> Sampling:
+    """Adams-Bashforth of order up to 4 over sigma as if all steps were of one size; the last step goes to the estimate."""
+    slopes: list[Tensor] = []
     for index, (sigma, next_sigma) in enumerate(pairwise(sigmas), 1):
         denoised = answered((yield Denoise(x, sigma)))
+        slopes = [(x - denoised) / sigma, *slopes[: ORDER - 1]]
         if next_sigma > 0:
-            h = math.log(sigma / next_sigma)
-            ahead = denoised if old is None else denoised + (denoised - old) * (h / (2 * old_h))
-            x = (next_sigma / sigma) * x - math.expm1(-h) * ahead
-            old, old_h = denoised, h
+            mean = sum(weight * slope for weight, slope in zip(EVEN_STEPS[len(slopes) - 1], slopes, strict=True))
+            x = x + mean * (next_sigma - sigma)
         else:
             x = denoised
         x = yield from finish_step(index, len(sigmas) - 1, denoised, x)
     return x
 
 
-def dpmpp_2m_sde(x: Tensor, sigmas: Sequence[float], noise: Noise) -> Sampling:
-    """DPM-Solver++(2M) for the SDE, midpoint form: as 2M, with half of the way taken by fresh noise."""
-    old, old_h = None, 0.0
+def gradient_estimation(x: Tensor, sigmas: Sequence[float], noise: Noise, settings: Settings = PLAIN) -> Sampling:
+    """Euler with a slope that is corrected by its last change: gamma·new + (1 - gamma)·old; the last step goes to the estimate."""
+    old = None
     for index, (sigma, next_sigma) in enumerate(pairwise(sigmas), 1):
         denoised = answered((yield Denoise(x, sigma)))
+        slope = (x - denoised) / sigma
         if next_sigma > 0:
-            h = math.log(sigma / next_sigma)
-            gain = -math.expm1(-2 * h)
-            x = math.exp(-2 * h) * x + gain * denoised
-            if old is not None:
-                x = x + gain * (h / (2 * old_h)) * (denoised - old)
-            x = x + noise(sigma, next_sigma) * (next_sigma * math.sqrt(gain))
-            old, old_h = denoised, h
+            corrected = slope if old is None else GAMMA * slope + (1 - GAMMA) * old
+            x = x + corrected * (next_sigma - sigma)
         else:
             x = denoised
+        old = slope
         x = yield from finish_step(index, len(sigmas) - 1, denoised, x)
     return x
 
 
-def dpmpp_3m_sde(x: Tensor, sigmas: Sequence[float], noise: Noise) -> Sampling:
-    """DPM-Solver++(3M) for the SDE: slope and curvature of the estimate from the three newest, by divided differences."""
-    older: list[tuple[Tensor, float]] = []  # estimates and steps before this one, newest first
+def res_multistep(x: Tensor, sigmas: Sequence[float], noise: Noise, settings: Settings = PLAIN) -> Sampling:
+    """RES: exponential two-step solver of second order in the data prediction; with eta, ancestral as ComfyUI has it."""
+    old, old_down = None, 0.0
     for index, (sigma, next_sigma) in enumerate(pairwise(sigmas), 1):
         denoised = answered((yield Denoise(x, sigma)))
-        if next_sigma > 0:
-            h = math.log(sigma / next_sigma)
-            x = math.exp(-2 * h) * x - math.expm1(-2 * h) * denoised + _bend(denoised, older, h)
-            x = x + noise(sigma, next_sigma) * (next_sigma * math.sqrt(-math.expm1(-2 * h)))
-            older = [(denoised, h), *older[:1]]
-        else:
-            x = denoised
+        down, _, up = ancestral_step(sigma, next_sigma, settings)
+        towards = denoised
+        if old is not None and down > 0:
+            h = math.log(sigma / down)
+            behind = math.log(old_down / sigmas[index - 2])  # the step before, in log-SNR; negative
+            phi_2 = 1 + math.expm1(-h) / h
+            towards = denoised + (phi_2 / -math.expm1(-h)) * (h / behind) * (old - denoised)
+        x = (down / sigma) * x + (1 - down / sigma) * towards
+        if up > 0:
+            x = x + noise(sigma, next_sigma) * (settings.s_noise * up)
+        old, old_down = denoised, down
         x = yield from finish_step(index, len(sigmas) - 1, denoised, x)
     return x
-
-
-def _bend(denoised: Tensor, older: Sequence[tuple[Tensor, float]], h: float) -> Tensor | float:
-    """What the change of the estimate over the step adds: 0, one or two terms, as many as there are older estimates."""
-    if not older:
-        return 0.0
-    phi_2 = math.expm1(-2 * h) / (2 * h) + 1
-    (previous, h_1), *rest = older
-    slope = (denoised - previous) * (h / h_1)
-    if not rest:
-        return phi_2 * slope
-    (before, h_2) = rest[0]
-    r0, r1 = h_1 / h, h_2 / h
-    curvature = (slope - (previous - before) / r1) / (r0 + r1)
-    return phi_2 * (slope + curvature * r0) - (phi_2 / (2 * h) - 0.5) * curvature

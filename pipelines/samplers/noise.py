@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .protocol import Noise
 
-BROWNIAN = frozenset({"dpmpp_sde", "dpmpp_2m_sde", "dpmpp_3m_sde"})
+BROWNIAN = frozenset({"dpmpp_sde", "dpmpp_2m_sde", "dpmpp_2m_sde_heun", "dpmpp_3m_sde"})
 """Samplers that follow one Brownian path, so that more steps refine the same picture (k-diffusion's and A1111's choice)."""
 
 TREE_DIGITS = 6
