@@ -68,7 +68,8 @@ class Intake:
                 self._catalog.vae(request.vae)
         except CheckpointError as error:
             raise InvalidRequest(str(error), field) from None
-        modifier_rules.check(request.modifiers, self._modifiers)
+        for name, params in modifier_rules.check(modifier_rules.asked(request), self._modifiers).items():
+            self._modifiers[name].check(params, self._catalog)
         if request.task not in checkpoint.tasks:
             able = ", ".join(checkpoint.tasks) or "nothing"
             raise InvalidRequest(f"checkpoint {request.checkpoint!r} cannot do {request.task}; it can do: {able}.", "checkpoint")

@@ -1,7 +1,7 @@
 """Which jobs run together, and the one forward pass over what their pictures ask for."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,11 +22,20 @@ CPU_LATENT_PIXELS = 64 * 64  # a CPU gains from batches while the layers are too
 BYTES_PER_LATENT_PIXEL = 400_000  # of activations, for both rows of guidance; from a Stable Diffusion 1 UNet in half precision
 CPU_LARGEST = 8
 
+Shape = tuple[int, ...]  # of the latents of one picture
 
-def signature(material: Material, components: Components) -> Signature:
-    """Pictures with equal signatures fit into one forward pass of the same denoiser."""
-    told = tuple(sorted((name, tensor.shape[1:], tensor.dtype) for name, tensor in material.conditioning.items()))
-    return material.stage.shape, components.denoiser.config.in_channels, told
+
+def signature(asked: Predict) -> Signature:
+    """Questions with equal signatures to the same model fit into one forward pass."""
+    told = tuple(sorted((name, tensor.shape[1:], tensor.dtype) for name, tensor in asked.conditioning.items()))
+    return asked.model, asked.latents.shape[1:], told
+
+
+def expected(material: Material, components: Components) -> Signature:
+    """What a job's first question will be like."""
+    first = material.passes[0]
+    told = tuple(sorted((name, tensor.shape[1:], tensor.dtype) for name, tensor in first.told[0].conditioning.items()))
+    return first.stage.shape, components.denoiser.config.in_channels, told
 
 
 def fits(job: JobRun, leader: JobRun) -> bool:
@@ -35,9 +44,9 @@ def fits(job: JobRun, leader: JobRun) -> bool:
     return job.signature == leader.signature and job.components.denoiser is leader.components.denoiser
 
 
-def default_limit(components: Components, shape: tuple[int, int, int]) -> int:
+def default_limit(components: Components, shape: Shape) -> int:
     """How many pictures to take into one forward pass, from the device and the size of their latents."""
-    pixels = shape[1] * shape[2]
+    pixels = shape[-2] * shape[-1]
     if components.device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(components.device)
         return max(1, min(LARGEST, free // 2 // (pixels * BYTES_PER_LATENT_PIXEL)))
@@ -46,33 +55,38 @@ def default_limit(components: Components, shape: tuple[int, int, int]) -> int:
 
 @dataclass
 class Limits:
-    """The largest batch per checkpoint and kind of picture: what the device promises, less what it could not keep."""
+    """The largest batch per checkpoint and size of latents: what the device promises, less what it could not keep. `spare` lets go
+    of models that nobody uses, and says whether there were any."""
 
     most: int | None = None
+    spare: Callable[[], bool] = lambda: False
     _learned: dict[Any, int] = field(default_factory=dict)
 
-    def of(self, job: JobRun) -> int:
-        return 1 if job.request.exact else max(1, self._limit(job))
+    def of(self, job: JobRun, shape: Shape | None = None) -> int:
+        """Pictures of this shape (by default that of the job's first pass) in one forward pass."""
+        return 1 if job.request.exact else max(1, self._limit(job, shape or first_shape(job)))
 
-    def by_rows(self, job: JobRun) -> bool:
+    def by_rows(self, job: JobRun, shape: Shape) -> bool:
         """Whether even one picture must be predicted one row of guidance after another."""
-        return self._limit(job) == 0
+        return self._limit(job, shape) == 0
 
-    def lower(self, job: JobRun, tried: int) -> bool:
+    def lower(self, job: JobRun, shape: Shape, tried: int) -> bool:
         """After `tried` pictures were too many; False if there is no less to try."""
-        before = self._limit(job)
-        self._learned[self._key(job)] = min(before, tried // 2)
+        before = self._limit(job, shape)
+        self._learned[job.request.checkpoint, shape] = min(before, tried // 2)
         return before > 0
 
-    def _limit(self, job: JobRun) -> int:
-        assert job.components is not None and job.material is not None
-        if self._key(job) not in self._learned:
-            most = default_limit(job.components, job.material.stage.shape) if self.most is None else self.most
-            self._learned[self._key(job)] = most
-        return self._learned[self._key(job)]
+    def _limit(self, job: JobRun, shape: Shape) -> int:
+        assert job.components is not None
+        key = (job.request.checkpoint, shape)
+        if key not in self._learned:
+            self._learned[key] = default_limit(job.components, shape) if self.most is None else self.most
+        return self._learned[key]
 
-    def _key(self, job: JobRun) -> tuple[str, Signature | None]:
-        return job.request.checkpoint, job.signature
+
+def first_shape(job: JobRun) -> Shape:
+    assert job.material is not None
+    return job.material.passes[0].stage.shape
 
 
 def may_join(waiting: JobRun, active: Sequence[JobRun], queue: Sequence[JobRun], limits: Limits) -> bool:
@@ -91,10 +105,19 @@ def may_join(waiting: JobRun, active: Sequence[JobRun], queue: Sequence[JobRun],
     return all(job.overtaken < OVERTAKEN_AT_MOST for job in older)
 
 
-def group(active: Sequence[JobRun], limits: Limits) -> list[tuple[JobRun, PictureRun]]:
-    """The pictures of the next forward pass: the oldest jobs' first."""
+def candidates(active: Sequence[JobRun], limits: Limits) -> list[tuple[JobRun, PictureRun]]:
+    """The pictures that may be in the next forward pass, the oldest jobs' first: as many as fit of the leader's first pass."""
     runs = [(job, run) for job in active for run in job.unfinished]
     return runs[: limits.of(active[0])] if active else []
+
+
+def alike(runs: Sequence[tuple[JobRun, PictureRun]], limits: Limits) -> list[tuple[JobRun, PictureRun]]:
+    """Those that ask the same of the same model as the first, as many as fit."""
+    if not runs:
+        return []
+    first = question(runs[0][1])
+    same = [(job, run) for job, run in runs if signature(question(run)) == signature(first)]
+    return same[: limits.of(runs[0][0], shape_of(first))]
 
 
 def forward(asked: Sequence[Predict], components: Components, by_rows: bool = False) -> list[Tensor]:
@@ -119,14 +142,15 @@ Errors = list[tuple[JobRun, Exception]]
 
 
 def answer(runs: Sequence[tuple[JobRun, PictureRun]], limits: Limits) -> tuple[Answers, Errors]:
-    """Predictions for a group. Short of memory the limit is halved and nothing answered: ask again with the next group.
+    """Predictions for a group. Short of memory, unused models are let go, or else the limit is halved, and nothing is answered: ask
+    again with the next group.
 
     An error that is one job's fault is found by running the jobs apart, and is that job's alone.
     """
-    job, components = runs[0][0], runs[0][0].components
-    assert components is not None
+    job, asked = runs[0][0], question(runs[0][1])
+    shape = shape_of(asked)
     try:
-        outputs = forward([_question(run) for _, run in runs], components, limits.by_rows(job))
+        outputs = forward([question(run) for _, run in runs], job.models[asked.model], limits.by_rows(job, shape))
         for _, run in runs:
             run.largest_batch = max(run.largest_batch, len(runs))
         return [(owner, run, output) for (owner, run), output in zip(runs, outputs, strict=True)], []
@@ -135,10 +159,11 @@ def answer(runs: Sequence[tuple[JobRun, PictureRun]], limits: Limits) -> tuple[A
         problem = error.with_traceback(None) if is_out_of_memory(error) else error
     if is_out_of_memory(problem):
         free_memory()
-        if limits.lower(job, len(runs)):
+        if limits.spare() or limits.lower(job, shape, len(runs)):
             log.warning("Not enough memory for %d pictures of %s at once; going on with fewer", len(runs), job.request.checkpoint)
             return [], []
-        size = f"{job.request.width}×{job.request.height}"
+        scale = job.models[asked.model].vae_scale_factor
+        size = f"{shape[-1] * scale}×{shape[-2] * scale}"
         problem = OutOfMemory(f"There is not enough memory for one picture of {size}; choose a smaller size.")
     jobs = list(dict.fromkeys(owner for owner, _ in runs))
     if len(jobs) == 1:
@@ -152,9 +177,13 @@ def answer(runs: Sequence[tuple[JobRun, PictureRun]], limits: Limits) -> tuple[A
     return answers, errors
 
 
-def _question(run: PictureRun) -> Predict:
-    assert run.asked is not None
+def question(run: PictureRun) -> Predict:
+    assert isinstance(run.asked, Predict)
     return run.asked
+
+
+def shape_of(asked: Predict) -> Shape:
+    return tuple(asked.latents.shape[1:])
 
 
 def of_each(runs: Sequence[tuple[JobRun, PictureRun]]) -> Iterator[tuple[JobRun, int]]:

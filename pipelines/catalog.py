@@ -6,18 +6,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import ValidationError
-
-from . import model_card, shelves
+from . import headers, model_card, shelves
 from .errors import CheckpointError, UnknownName, printable
-from .families import FAMILIES, Family
+from .families import FAMILIES, Family, Parted, joined, turbo
+from .families.joined_text import TextFile
 from .families.parts import Part
-from .families.reading import Parted, checkpoint, vae
+from .families.reading import checkpoint, complete, vae
 from .model_card import ModelCard
 from .names import AUTOMATIC
-from .request import Txt2Img
 
 BUILT_IN = "safelight-picturebook"
+HOW = "(python -m pipelines.convert FILE does it safely)"
 
 Version = tuple[tuple[str, int, int], ...]
 """Name, size and time of change of every file that a model is read from."""
@@ -48,6 +47,16 @@ class ModelInfo:
 
 
 Inspect = Callable[[str, Path, Version], ModelInfo]
+Key = tuple[str, Path]
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A model as it was read; `around` is what lay on the shelves that complete it, None where it is complete by itself."""
+
+    own: Version
+    around: Version | None
+    info: ModelInfo
 
 
 class Catalog:
@@ -59,12 +68,14 @@ class Catalog:
     def __init__(self, roots: Sequence[Path], families: Mapping[str, Family] = FAMILIES) -> None:
         self.roots = tuple(Path(root) for root in roots)
         self.families = families
-        self._known: dict[tuple[str, Path], ModelInfo] = {}
+        self._known: dict[Key, _Known] = {}
         self._lock = threading.Lock()
 
     def checkpoints(self) -> list[ModelInfo]:
-        """All checkpoints by name, broken ones too; never raises."""
-        return self._list(shelves.checkpoints, self._checkpoint)
+        """All checkpoints by name, broken ones too, but for pickles that have been converted; never raises."""
+        infos = self._list(shelves.checkpoints, self._checkpoint)
+        usable = {info.path for info in infos if info.broken is None}
+        return [info for info in infos if info.broken is None or info.path.with_suffix(".safetensors") not in usable]
 
     def vaes(self) -> list[ModelInfo]:
         """All VAEs by name, broken ones too; never raises."""
@@ -94,18 +105,47 @@ class Catalog:
         """A small decoder for previews that the user has put into `vae_approx`, `VAE-approx` or `preview`."""
         return shelves.approximate_vae(self.roots, family.tiny_decoder_files)
 
+    def read(self, info: ModelInfo) -> Parted:
+        """A listed checkpoint taken apart; a denoiser alone with the VAE and text encoders that complete it. Raises `CheckpointError`."""
+        return self._read(info.path)
+
     def _list(self, find: Callable[[Path], list[shelves.Candidate]], inspect: Inspect) -> list[ModelInfo]:
         infos = []
+        around: Version | None = None
         for name, path in self._candidates(find):
             version = _version(path)
             with self._lock:
-                info = self._known.get((name, path))
-            if info is None or info.version != version:
+                known = self._known.get((name, path))
+            if known is not None and known.around is not None and around is None:
+                around = self._around()
+            if known is None or known.own != version or known.around not in (None, around):
                 info = inspect(name, path, version)
+                more = info.version[len(version) :] if info.version != version else None
+                known = _Known(version, more, info)
                 with self._lock:
-                    self._known[name, path] = info
-            infos.append(info)
+                    self._known[name, path] = known
+            infos.append(known.info)
         return sorted(infos, key=lambda info: (info.name.casefold(), info.name))
+
+    def _read(self, path: Path) -> Parted:
+        if path.is_dir():
+            return checkpoint(path, self.families)
+        header = headers.read(path)
+        if not joined.is_partial(header):
+            return checkpoint(path, self.families)
+        parted = joined.complete(header, self.families, self._shelf())
+        complete(path.name, parted.parts)
+        return parted
+
+    def _shelf(self) -> joined.Shelf:
+        vaes = [(info.name, vae(info.path)) for info in self.vaes() if info.broken is None]
+        texts = [text for name, path in self._candidates(shelves.text_encoders) if (text := _text(name, path)) is not None]
+        return joined.Shelf(vaes, texts)
+
+    def _around(self) -> Version:
+        """What partial checkpoints may be completed with; never empty."""
+        paths = [path for find in (shelves.vaes, shelves.text_encoders) for _, path in self._candidates(find)]
+        return (("", len(paths), 0), *(stat for path in paths for stat in _version(path)))
 
     def _candidates(self, find: Callable[[Path], list[shelves.Candidate]]) -> list[shelves.Candidate]:
         """Each model once, under a name of its own: a later root's takes on the root's name where two are alike."""
@@ -124,18 +164,20 @@ class Catalog:
 
     def _checkpoint(self, name: str, path: Path, version: Version) -> ModelInfo:
         card = model_card.read(path) if path.is_dir() else ModelCard()
-        parted, broken = _attempt(path, lambda: checkpoint(path, self.families))
+        parted, broken = _attempt(path, lambda: self._read(path))
+        around = self._around() if _is_partial(path) else ()
         family = parted.family if parted else None
-        native = card.native_size or (_native_size(parted) if parted else (512, 512))
-        recommended = {**(family.recommended if family else {}), "width": native[0], "height": native[1], **card.recommended}
+        native = card.native_size or (parted.native_size or parted.family.native_size if parted else (512, 512))
+        few = turbo.recommended(path.name, parted.scheduler_config) if parted and parted.family.noise == "diffusion" else {}
+        recommended = {**(family.recommended if family else {}), "width": native[0], "height": native[1], **few, **card.recommended}
         return ModelInfo(
-            **_facts(name, path, version, broken, card.title),
+            **_facts(name, path, version, broken, card.title) | {"version": (*version, *around)},
             family=family.name if family else None,
             native_size=native,
             recommended=recommended,
             example_prompts=list(card.example_prompts),
-            summary=card.summary,
-            tasks=list(family.tasks) if family else [],
+            summary=" ".join(filter(None, (card.summary, parted.notice if parted else ""))),
+            tasks=list(parted.tasks or parted.family.tasks) if parted else [],
             latent_rgb_factors=card.latent_rgb_factors,
             latent_rgb_bias=card.latent_rgb_bias,
         )
@@ -143,6 +185,20 @@ class Catalog:
     def _vae(self, name: str, path: Path, version: Version) -> ModelInfo:
         _, broken = _attempt(path, lambda: vae(path))
         return ModelInfo(**_facts(name, path, version, broken))
+
+
+def _is_partial(path: Path) -> bool:
+    try:
+        return path.suffix == ".safetensors" and path.is_file() and joined.is_partial(headers.read(path))
+    except CheckpointError:
+        return False
+
+
+def _text(name: str, path: Path) -> TextFile | None:
+    try:
+        return TextFile.of(name, headers.read(path))
+    except CheckpointError:
+        return None  # told where text encoders are asked for
 
 
 def _named(kind: str, name: str, known: Sequence[ModelInfo], *others: str) -> ModelInfo:
@@ -160,7 +216,8 @@ Taken = TypeVar("Taken", Parted, Part)
 def _attempt(path: Path, take_apart: Callable[[], Taken]) -> tuple[Taken | None, str | None]:
     """What was read, or the sentence that says why it was not. A listing never fails because of one file."""
     if path.suffix.lower() in shelves.PICKLES and not path.is_dir():
-        return None, f"{printable(path.name)} is a pickle, which can run code when opened; convert it to .safetensors."
+        why = "is a pickle, which can run code when opened; convert it to .safetensors"
+        return None, f"{printable(path.name)} {why} {HOW}."
     try:
         return take_apart(), None
     except CheckpointError as error:
@@ -179,19 +236,6 @@ def _facts(name: str, path: Path, version: Version, broken: str | None, title: s
         "size_bytes": sum(size for file, size, _ in version if file.endswith(shelves.SUFFIXES)),
         "broken": broken,
     }
-
-
-def _native_size(parted: Parted) -> tuple[int, int]:
-    """What the UNet was trained at, where its configuration says so."""
-    sample = parted.parts["unet"].config.get("sample_size")
-    if not isinstance(sample, int):
-        return parted.family.native_size
-    side = sample * 2 ** (len(parted.parts["vae"].config["block_out_channels"]) - 1)
-    try:
-        Txt2Img(width=side, height=side)
-    except ValidationError:
-        return parted.family.native_size
-    return side, side
 
 
 def _version(path: Path) -> Version:

@@ -1,4 +1,4 @@
-"""Which device the engine runs on."""
+"""Which device the engine runs on, and in which numbers."""
 
 import torch
 
@@ -15,3 +15,17 @@ def resolve(device: str) -> str:
     if not found.get(kind, False) or (index and (kind != "cuda" or not index.isdigit() or int(index) >= torch.cuda.device_count())):
         raise InvalidRequest(f"device {device!r} is not available here; there is: auto, {there}.", "device")
     return device
+
+
+def dtype_of(device: torch.device) -> torch.dtype:
+    """What suits the device; see `suiting`."""
+    cuda = device.type == "cuda"
+    name, capability = (torch.cuda.get_device_name(device), torch.cuda.get_device_capability(device)) if cuda else ("", (0, 0))
+    return suiting(device.type, name, capability)
+
+
+def suiting(kind: str, name: str = "", capability: tuple[int, int] = (0, 0)) -> torch.dtype:
+    """float16, in which checkpoints are published, where the device computes in it: not on a CPU, nor on cards before Pascal, nor on
+    those of the GTX 16 series, whose half-precision convolutions give NaN."""
+    half = kind == "mps" or (kind == "cuda" and capability >= (6, 0) and "GTX 16" not in name)
+    return torch.float16 if half else torch.float32

@@ -1,6 +1,5 @@
-"""Prompts and pictures brought into the model's terms, once per job."""
+"""Pictures brought into the model's terms, once per job."""
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,39 +8,25 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .components import Components, Conditioning
+from .components import Components
 from .decode import with_less_memory
 from .errors import BadPicture
-from .plan import EncodePicture, EncodePrompt
+from .plan import EncodePicture
 
 
-class PromptCache:
-    """Encoded prompts by exact key, least recently used out first: the same words are encoded once."""
+@dataclass(frozen=True)
+class Scaling:
+    """Between a VAE's own latents and those that the denoiser knows."""
 
-    def __init__(self, size: int = 64) -> None:
-        self._size = size
-        self._kept: OrderedDict[tuple, Conditioning] = OrderedDict()
+    factor: float
+    shift: float
 
-    def conditioning(self, stage: EncodePrompt, components: Components, modifiers: str) -> Conditioning:
-        """Named tensors (2, ...) in diffusers' order [negative, positive], or (1, ...) without guidance.
+    @classmethod
+    def of_vae(cls, vae: Any) -> "Scaling":
+        return cls(float(vae.config.scaling_factor), float(getattr(vae.config, "shift_factor", None) or 0.0))
 
-        `modifiers` is the key of what is patched into the text encoder meanwhile.
-        """
-        positive = self._encoded(stage.prompt, stage.clip_skip, components, modifiers)
-        if stage.negative_prompt is None:
-            return positive
-        negative = self._encoded(stage.negative_prompt, stage.clip_skip, components, modifiers)
-        negative, positive = components.family.pair(negative, positive)
-        return {name: torch.cat([negative[name], positive[name]]) for name in positive}
-
-    def _encoded(self, text: str, clip_skip: int, components: Components, modifiers: str) -> Conditioning:
-        key = (components.checkpoint, components.fingerprints.get("text_encoder"), modifiers, text, clip_skip)
-        if key not in self._kept:
-            self._kept[key] = components.family.encode_prompt(components, text, clip_skip)
-        self._kept.move_to_end(key)
-        while len(self._kept) > self._size:
-            self._kept.popitem(last=False)
-        return self._kept[key]
+    def of(self, latents: Tensor) -> Tensor:
+        return (latents - self.shift if self.shift else latents) * self.factor
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +38,7 @@ class Source:
     """
 
     posterior: Any
-    scaling_factor: float
+    scaling: "Scaling"
     picture: Image.Image
     mask: Tensor | None = None
     masked_posterior: Any = None
@@ -61,10 +46,14 @@ class Source:
 
     def sample(self, generator: torch.Generator) -> Tensor:
         """Latents of the picture drawn from the posterior with the generator of the picture that is made, as diffusers does."""
-        return _sample(self.posterior, generator) * self.scaling_factor
+        return self.scaling.of(_sample(self.posterior, generator))
+
+    def mode(self) -> Tensor:
+        """The picture's most likely latents in the VAE's own scale, as editing checkpoints take them."""
+        return _mode(self.posterior)
 
     def sample_masked(self, generator: torch.Generator) -> Tensor:
-        return _sample(self.masked_posterior, generator) * self.scaling_factor
+        return self.scaling.of(_sample(self.masked_posterior, generator))
 
 
 def source(stage: EncodePicture, picture: Image.Image, mask: Image.Image | None, components: Components) -> Source:
@@ -75,7 +64,7 @@ def source(stage: EncodePicture, picture: Image.Image, mask: Image.Image | None,
     size = (stage.width, stage.height)
     pixels = _pixels(picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)) * 2 - 1
     posterior = _encode(pixels, components)
-    scaling = float(components.vae.config.scaling_factor)
+    scaling = Scaling.of_vae(components.vae)
     if mask is None:
         return Source(posterior, scaling, picture)
     repaint = (_pixels(mask.convert("L").resize(size, Image.Resampling.LANCZOS)) >= 0.5).float()
@@ -83,6 +72,12 @@ def source(stage: EncodePicture, picture: Image.Image, mask: Image.Image | None,
     scale = components.vae_scale_factor
     small = torch.nn.functional.interpolate(repaint, size=(stage.height // scale, stage.width // scale))
     return Source(posterior, scaling, picture, small.to(components.device), masked, mask)
+
+
+def encoded_picture(picture: Image.Image, components: Components) -> Tensor:
+    """Latents (1, c, h, w) of an RGB picture, the most likely ones."""
+    encoded = _encode(_pixels(picture.convert("RGB")) * 2 - 1, components)
+    return Scaling.of_vae(components.vae).of(_mode(encoded))
 
 
 def _pixels(picture: Image.Image) -> Tensor:
@@ -94,6 +89,10 @@ def _pixels(picture: Image.Image) -> Tensor:
 def _encode(pixels: Tensor, components: Components) -> Any:
     placed = pixels.to(components.device, next(components.vae.parameters()).dtype)
     return with_less_memory(components.vae, lambda vae: vae.encode(placed.to(next(vae.parameters()))))
+
+
+def _mode(encoded: Any) -> Tensor:
+    return (encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latents).float()
 
 
 def _sample(encoded: Any, generator: torch.Generator) -> Tensor:

@@ -14,17 +14,21 @@ import safetensors.torch
 import torch
 
 from . import batching, modifiers
-from .decode import decode, is_out_of_memory, require_numbers
-from .encode import PromptCache
-from .errors import StudioError
+from .ahead import Target, next_up
+from .conditioning import PromptCache
+from .decode import is_out_of_memory, require_numbers
+from .denoise import Enlarging
+from .enlarge import enlarge
+from .errors import OutOfMemory
 from .events import Cancelled, Decoded, Developed, EngineEvent, Failed, Finished, Loading, Paused, Resumed, Started, Step, Work
-from .finish import to_png
-from .inbox import Cancel, Close, Inbox, Order, Pause, Resume, Submit
-from .inpaint import paste
+from .failures import sentence
+from .finish import developed, to_png
+from .inbox import Cancel, Close, Inbox, Load, Order, Pause, Resume, Submit, Unload
 from .modifiers import Modifier
-from .names import SchedulerSpec, find
+from .names import AUTOMATIC, SchedulerSpec, find
+from .plan import models_of, plan
 from .prepare import prepare
-from .preview import Previewer, thumbnail
+from .preview import Previewer
 from .recipe import library_versions
 from .running import JobRun, PictureRun
 
@@ -56,12 +60,13 @@ class Engine:
         self._blobs = blobs
         self._versions = library_versions()
         self._previewer = Previewer() if previews else None
-        self._limits = batching.Limits(max_batch)
+        self._limits = batching.Limits(max_batch, manager.spare)
         self._prompts = PromptCache()
         self._inbox = Inbox()
         self._queue: list[JobRun] = []  # oldest first
         self._active: list[JobRun] = []  # those that share the model now, oldest first
         self._pace = batching.Pace()
+        self._wanted: list[Target] = []  # to be read when there is time
         self._patches = ExitStack()  # the modifiers in force, which all active jobs share
 
     def submit(self, work: Work) -> None:
@@ -78,13 +83,20 @@ class Engine:
     def resume(self, job: str) -> None:
         self._inbox.give(Resume(job))
 
+    def load(self, checkpoint: str, vae: str = AUTOMATIC) -> None:
+        """Reads a checkpoint into memory as soon as no job is at work; what goes wrong is told when a job asks for it."""
+        self._inbox.give(Load(checkpoint, vae))
+
+    def unload(self, checkpoint: str) -> None:
+        """Lets go of a checkpoint that no job holds."""
+        self._inbox.give(Unload(checkpoint))
+
     def close(self) -> None:
         """Ends `events` after the current step; jobs that are not finished end without an event."""
         self._inbox.give(Close())
 
     def status(self) -> dict[str, Any]:
-        manager = self._manager
-        return {"loaded": manager.loaded(), "memory_bytes": manager.memory_bytes(), "device": str(manager.device)}
+        return self._manager.status()
 
     @torch.inference_mode()
     def events(self) -> Iterator[EngineEvent]:
@@ -95,7 +107,7 @@ class Engine:
         """
         try:
             while True:
-                idle = all(job.paused for job in self._queue)
+                idle = not self._wanted and all(job.paused for job in self._queue)
                 for order in self._inbox.take(wait=idle):
                     if isinstance(order, Close):
                         return
@@ -108,9 +120,13 @@ class Engine:
     # -- orders -----------------------------------------------------------------------------------------------------
 
     def _obey(self, order: Order) -> Iterator[EngineEvent]:
-        if isinstance(order, Submit):
-            yield from self._accept(order.work)
-            return
+        match order:
+            case Submit():
+                yield from self._accept(order.work)
+            case Load():
+                self._wanted.append((order.checkpoint, order.vae))
+            case Unload():
+                self._manager.unload(order.checkpoint)
         job = next((job for job in self._queue if job.id == getattr(order, "job", None)), None)
         if job is None:
             return
@@ -130,33 +146,45 @@ class Engine:
         try:
             request = work.request
             find(self._schedulers, request.scheduler).check(request.scheduler, request.schedule)
-            job = JobRun.of(work, modifiers.check(request.modifiers, self._modifiers))
+            asked = modifiers.asked(request)
+            job = JobRun.of(work, asked, modifiers.check(asked, self._modifiers))
             if job.pictures:
                 self._queue.append(job)
             else:  # an earlier try did it all and was not heard
                 yield Started(job.id, job.total)
                 yield Finished(job.id)
         except Exception as error:
-            yield Failed(work.job, _sentence(error, work.job))
+            yield Failed(work.job, sentence(error, work.job))
 
     # -- one unit of work: prepare a job, decode a picture, or one forward pass ----------------------------------------
 
     def _tick(self) -> Iterator[EngineEvent]:
         for job in self._queue:
             if job not in self._active and not job.paused and batching.may_join(job, self._active, self._queue, self._limits):
-                yield from self._guarded(job, self._prepare(job))
+                yield from self._guarded(job, self._prepare, job)
                 return
-        developed = [(job, run) for job in self._active for run in job.pictures if run.latents is not None]
-        for job, run in sorted(developed, key=lambda pair: pair[1].kept):  # keep them all before the first is decoded
-            yield from self._guarded(job, self._deliver(job, run))
+        for job, run in [(job, run) for job in self._active for run in job.unfinished if isinstance(run.asked, Enlarging)]:
+            yield from self._guarded(job, self._enlarge, job, run)
             return
-        yield from self._forward()
+        latents = [(job, run) for job in self._active for run in job.pictures if run.latents is not None]
+        for job, run in sorted(latents, key=lambda pair: pair[1].kept):  # keep them all before the first is decoded
+            yield from self._guarded(job, self._deliver, job, run)
+            return
+        self._manager.ahead(next_up(self._queue, self._active))
+        if self._active:
+            yield from self._forward()
+        elif self._wanted:
+            self._manager.load(*self._wanted.pop(0))
 
-    def _guarded(self, job: JobRun, work: Iterator[EngineEvent]) -> Iterator[EngineEvent]:
+    def _guarded(self, job: JobRun, work: Callable[..., Iterator[EngineEvent] | None], *given: Any) -> Iterator[EngineEvent]:
         try:
-            yield from work
+            yield from work(*given) or ()
         except Exception as error:
-            yield self._fail(job, error)
+            short = isinstance(error, OutOfMemory) or is_out_of_memory(error)
+            if not short or not self._manager.spare():
+                yield self._fail(job, error)
+            elif job not in self._active:
+                self._deactivate(job)  # tried again on its next turn, as all of it is
 
     def _prepare(self, job: JobRun) -> Iterator[EngineEvent]:
         """Loads what the job needs and encodes its inputs; it becomes active if it fits with those that are."""
@@ -164,12 +192,18 @@ class Engine:
         if not self._manager.is_loaded(request.checkpoint, request.vae):
             yield Loading(job.id, request.checkpoint)
         with torch.inference_mode(False), torch.no_grad():  # weights outlive this engine's use of them
-            job.components = job.pins.enter_context(self._manager.acquire(request.checkpoint, request.vae))
+            components = job.pins.enter_context(self._manager.acquire(request.checkpoint, request.vae))
+            stages = plan(request, components)
+            for name, params in job.modifiers.items():
+                stages = self._modifiers[name].replan(stages, request, params, components)
+            job.models[""] = components
+            for other in models_of(stages):
+                job.models[other] = job.pins.enter_context(self._manager.acquire(other))
             if not self._active:
                 for name, params in job.modifiers.items():
-                    self._patches.enter_context(self._modifiers[name].modify(job.components, params))
+                    self._patches.enter_context(self._modifiers[name].modify(components, params, self._manager.catalog))
         if job.material is None:
-            prepare(job, self._prompts, self._blobs, self._schedulers)
+            prepare(job, stages, self._prompts, self._blobs, self._schedulers)
         if self._active and not batching.fits(job, self._active[0]):
             job.release()
             return
@@ -185,11 +219,11 @@ class Engine:
     def _forward(self) -> Iterator[EngineEvent]:
         """One pass for the pictures whose turn it is; each goes on to its next question."""
         began = time.perf_counter()
-        runs = batching.group(self._active, self._limits)
+        runs = batching.candidates(self._active, self._limits)
         for job, run in runs:
-            if job in self._active:
-                yield from self._guarded(job, self._start(job, run))
-        runs = [(job, run) for job, run in runs if job in self._active]
+            if job in self._active and run.denoising is None:
+                yield from self._guarded(job, run.start, job.material)
+        runs = batching.alike([(job, run) for job, run in runs if job in self._active], self._limits)
         if not runs:
             return
         answers, errors = batching.answer(runs, self._limits)
@@ -200,19 +234,14 @@ class Engine:
                     stepped[job] = stepped.get(job, 0) + 1
             except Exception as error:
                 errors.append((job, error))
-        self._pace.keep(runs[0][0].material.device)
+        self._pace.keep(self._manager.device)
         seconds = (time.perf_counter() - began) / len(runs)
         for job, error in errors:
             if job in self._active:
                 yield self._fail(job, error)
         for job, pictures in batching.of_each(runs):
             if job in self._active:
-                yield from self._guarded(job, self._report(job, pictures * seconds, stepped.get(job, 0)))
-
-    def _start(self, job: JobRun, run: PictureRun) -> Iterator[EngineEvent]:
-        assert job.material is not None
-        run.start(job.material)
-        yield from ()
+                yield from self._guarded(job, self._report, job, pictures * seconds, stepped.get(job, 0))
 
     def _report(self, job: JobRun, seconds: float, stepped: int) -> Iterator[EngineEvent]:
         job.budget.worked(seconds, stepped)
@@ -224,20 +253,19 @@ class Engine:
             frame = self._previewer.frame(job.budget, denoised, job.thumbnails, job.request.num_images_per_prompt, job.components)
         yield Step(job.id, job.step, job.total, frame)
 
+    def _enlarge(self, job: JobRun, run: PictureRun) -> None:
+        assert isinstance(run.asked, Enlarging) and job.components is not None
+        run.advance(enlarge(run.asked.latents, run.asked.stage, job.components, self._manager.catalog))
+
     def _deliver(self, job: JobRun, run: PictureRun) -> Iterator[EngineEvent]:
         """The finished latents, to be kept; and on a later turn the picture."""
-        assert run.latents is not None and job.components is not None and job.decode is not None and job.material is not None
+        assert run.latents is not None
         if not run.kept:
             require_numbers(run.latents, job.request.checkpoint)  # or a retry would begin with what is broken
             run.kept = True
             yield Developed(job.id, run.picture, safetensors.torch.save({"latents": run.latents.float().cpu().contiguous()}))
             return
-        image = decode(run.latents, job.components)
-        if job.total > run.steps_run:
-            job.thumbnails[run.picture] = thumbnail(image)
-        given = job.material.source
-        if job.decode.paste and given is not None and given.mask_picture is not None:
-            image = paste(image, given.picture, given.mask_picture)
+        image = developed(job, run)
         png = to_png(job, run, image, self._schedulers, self._versions)
         job.pictures.remove(run)
         job.steps_done += run.steps_run
@@ -250,7 +278,7 @@ class Engine:
 
     def _fail(self, job: JobRun, error: Exception) -> Failed:
         self._drop(job)
-        return Failed(job.id, _sentence(error, job.id))
+        return Failed(job.id, sentence(error, job.id))
 
     def _drop(self, job: JobRun) -> None:
         self._deactivate(job)
@@ -268,15 +296,3 @@ class Engine:
             except Exception:
                 log.exception("A modifier could not be left cleanly")
         job.release()
-
-
-def _sentence(error: Exception, job: str) -> str:
-    """What the user reads; what is a bug goes to the log with its traceback."""
-    if isinstance(error, StudioError):
-        return str(error)
-    if is_out_of_memory(error):
-        log.warning("Job %s ran out of memory", job, exc_info=error)
-        return "There is not enough memory for this job; choose a smaller size or fewer pictures."
-    log.error("Job %s failed unexpectedly", job, exc_info=error)
-    reason = str(error).strip().splitlines()
-    return f"The engine failed on this job ({type(error).__name__}: {reason[0][:200] if reason else 'no reason given'})."

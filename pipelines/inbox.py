@@ -27,11 +27,24 @@ class Resume:
 
 
 @dataclass(frozen=True)
+class Load:
+    """Read a checkpoint into memory when there is nothing else to do."""
+
+    checkpoint: str
+    vae: str
+
+
+@dataclass(frozen=True)
+class Unload:
+    checkpoint: str
+
+
+@dataclass(frozen=True)
 class Close:
     pass
 
 
-Order = Submit | Cancel | Pause | Resume | Close
+Order = Submit | Cancel | Pause | Resume | Load | Unload | Close
 
 
 class Inbox:

@@ -10,28 +10,27 @@ follows as JSON in one more key, `Safelight`, which other tools keep or ignore; 
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
 from pydantic import ValidationError
 
-from .names import AUTOMATIC, SCHEDULERS, SCHEDULES, SchedulerSpec
+from .errors import UnknownName
+from .infotext_words import HIRES, ORDER, WORDS, heard_of_modifiers, said_of_modifiers
+from .names import AUTOMATIC, SCHEDULERS, SCHEDULES, SchedulerSpec, resolve, resolve_schedule
 from .request import TASKS, Inpaint, Request
 
 SOFTWARE = "Safelight 0.1"
 OWN = "Safelight"
 NEGATIVE = "Negative prompt:"
-MODEL_FILES = (".safetensors", ".ckpt", ".pt", ".bin")
-HIRES = ("Hires upscale", "Hires upscaler", "Hires resize")
 MASK = ("Mask blur", "Mask mode", "Inpaint area", "Masked content", "Masked area padding")
-OLD_SCHEDULES = {"uniform": "normal"}
 
 _KEY = re.compile(r"\w[\w \-/]+")
 _KEY_AT_END = re.compile(r"\w[\w \-/]+\Z")
 _QUOTED = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _STEPS_FIRST = re.compile(r"\s*Steps:\s*[0-9]")
+SILENT_WORDS = ("template", "prompt_2", "negative_prompt_2")
 _SIZE = re.compile(r"([0-9]{1,6})x([0-9]{1,6})")
 _LONGEST_KEY = 200
 
@@ -45,45 +44,8 @@ class ParsedInfotext:
     raw: str
 
 
-@dataclass(frozen=True)
-class _Word:
-    """One field under A1111's name: how it is said, and heard (ValueError or an invalid value: not understood)."""
-
-    key: str
-    field: str
-    say: Callable[[Any], str]
-    hear: Callable[[str], Any]
-    silent: Any = None  # the value that goes without saying
-
-
-def _number(value: float) -> str:
-    return str(int(value)) if float(value).is_integer() else repr(float(value))
-
-
-def _stem(name: str) -> str:
-    path = PurePosixPath(name.replace("\\", "/"))
-    return path.stem if path.suffix.lower() in MODEL_FILES else path.name
-
-
-def _vae(text: str) -> str:
-    return AUTOMATIC if text.lower() in ("automatic", "none") else text
-
-
-_WORDS = (
-    _Word("Steps", "num_inference_steps", str, int),
-    _Word("CFG scale", "guidance_scale", _number, float),
-    _Word("Seed", "seed", str, int),
-    _Word("Model", "checkpoint", _stem, str, silent=""),
-    _Word("VAE", "vae", lambda name: PurePosixPath(name).name, _vae, silent=AUTOMATIC),
-    _Word("Denoising strength", "strength", _number, float),
-    _Word("Clip skip", "clip_skip", lambda skipped: str(skipped + 1), lambda text: int(text) - 1, silent=0),
-)
-_ORDER = (
-    "Steps", "Sampler", "Schedule type", "CFG scale", "Seed", "Size", "Model hash", "Model", "VAE hash", "VAE",
-    "Denoising strength", "Clip skip",
-)  # fmt: skip
-_NAMES = {word.field: word.key for word in _WORDS} | {"scheduler": "Sampler", "schedule": "Schedule type", "negative_prompt": NEGATIVE[:-1]}
-_RESERVED = {*_ORDER, OWN, "Version"} - {"Model hash", "VAE hash"}
+_NAMES = {word.field: word.key for word in WORDS} | {"scheduler": "Sampler", "schedule": "Schedule type", "negative_prompt": NEGATIVE[:-1]}
+_RESERVED = {*ORDER, OWN, "Version"} - {"Model hash", "VAE hash"}
 
 
 # -- writing ------------------------------------------------------------------------------------------------------------
@@ -112,14 +74,15 @@ def _pairs_of(picture: Request, extra: Mapping[str, Any], schedulers: Mapping[st
         "Schedule type": SCHEDULES.get(picture.schedule, picture.schedule),
         "Size": f"{picture.width}x{picture.height}",
     }
-    for word in _WORDS:
+    for word in WORDS:
         value = getattr(picture, word.field, None)
         if value is not None and value != word.silent:
             said[word.key] = word.say(value)
+    said |= dict(said_of_modifiers(picture.modifiers, picture.num_inference_steps))
     more = {key: str(value) for key, value in extra.items() if value is not None and _KEY.fullmatch(key) and key not in _RESERVED}
-    said = more | said
-    ordered = [key for key in _ORDER if key in said]
-    return {key: said[key] for key in (*ordered, *(key for key in more if key not in ordered))}
+    said = said | {key: value for key, value in more.items() if key not in said}
+    ordered = [key for key in ORDER if key in said]
+    return {key: said[key] for key in (*ordered, *(key for key in said if key not in ordered))}
 
 
 def _text(picture: Request, pairs: Mapping[str, str]) -> str:
@@ -150,8 +113,12 @@ def parse(text: str, schedulers: Mapping[str, SchedulerSpec] = SCHEDULERS) -> Pa
     fields: dict[str, Any] = {"prompt": prompt, "negative_prompt": negative} if pairs or prompt or negative else {}
     unknown = dict(pairs)
     if pairs:
-        # what A1111 means by leaving it out; a checkpoint's recommended settings must not take its place
-        fields |= {"task": _task(pairs), "vae": AUTOMATIC, "clip_skip": 0, **_heard(pairs, unknown), **_sampling(unknown, schedulers)}
+        # what A1111 means by leaving it out; what is recommended or was set before must not take its place
+        silent = {word.field: word.silent for word in WORDS if word.silent not in (None, "") or word.field in SILENT_WORDS}
+        fields |= {"task": _task(pairs), **silent, **_heard(pairs, unknown), **_sampling(unknown, schedulers)}
+        modifiers, taken = heard_of_modifiers(unknown | {key: pairs[key] for key in ("Steps",) if key in pairs})
+        fields |= {"modifiers": modifiers} if modifiers else {}
+        unknown = {key: value for key, value in unknown.items() if key not in taken}
     draft = valid_fields(fields)
     for field in fields.keys() - draft.keys():
         key = _NAMES.get(field, field.capitalize())
@@ -224,7 +191,7 @@ def _task(pairs: Mapping[str, str]) -> str:
 def _heard(pairs: Mapping[str, str], unknown: dict[str, str]) -> dict[str, Any]:
     """Fields that stand under one key each, and the size; takes what it understood from `unknown`."""
     fields: dict[str, Any] = {}
-    for word in _WORDS:
+    for word in WORDS:
         if word.key not in pairs or (word.field == "strength" and _task(pairs) == "txt2img"):
             continue
         try:
@@ -240,20 +207,19 @@ def _heard(pairs: Mapping[str, str], unknown: dict[str, str]) -> dict[str, Any]:
 
 def _sampling(unknown: dict[str, str], schedulers: Mapping[str, SchedulerSpec]) -> dict[str, str]:
     """Scheduler and schedule, also from old joint names such as "DPM++ 2M Karras"."""
-    by_name = {name.lower(): name for name in schedulers} | {spec.title.lower(): name for name, spec in schedulers.items()}
-    by_title = {title.lower(): name for name, title in SCHEDULES.items()} | OLD_SCHEDULES | {name: name for name in SCHEDULES}
-    sampler, title = unknown.get("Sampler", "").lower(), unknown.get("Schedule type", "").lower()
-    if sampler not in by_name:
-        joint = next((end for end in by_title if sampler.endswith(f" {end}")), "")
-        sampler, title = sampler.removesuffix(f" {joint}"), title or joint
-    if sampler not in by_name:
+    title = unknown.get("Schedule type", "")
+    try:
+        name, joint = resolve(unknown.get("Sampler", ""), schedulers)
+    except UnknownName:
         return {}
-    name = by_name[sampler]
     unknown.pop("Sampler")
-    schedule = by_title.get(title, AUTOMATIC if not title else None)
+    try:
+        schedule = resolve_schedule(title or joint or AUTOMATIC)
+    except UnknownName:
+        return {"scheduler": name, "schedule": AUTOMATIC}
     if schedule == AUTOMATIC or schedule in schedulers[name].schedules:
         unknown.pop("Schedule type", None)
-        return {"scheduler": name, "schedule": str(schedule)}
+        return {"scheduler": name, "schedule": schedule}
     return {"scheduler": name, "schedule": AUTOMATIC}
 
 

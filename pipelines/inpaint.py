@@ -23,10 +23,6 @@ class Known:
     def blend(self, developed: Tensor, kept: Tensor) -> Tensor:
         return (1 - self.mask) * kept + self.mask * developed
 
-    def at(self, sigma: float) -> Tensor:
-        """The kept latents at a noise level of sigma space."""
-        return self.latents + self.noise * sigma
-
     def shown(self, step: Stepped) -> Stepped:
         return replace(step, denoised=self.blend(step.denoised, self.latents))
 

@@ -1,7 +1,7 @@
 """Modules made from parts: built without weights, then given the file's own tensors, mapped and not copied where the dtype allows."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from inspect import signature
 from pathlib import Path
@@ -9,14 +9,14 @@ from pkgutil import resolve_name
 from typing import Any
 
 import torch
-from accelerate import init_empty_weights
-from diffusers import AutoencoderTiny
+from diffusers import AutoencoderTiny, SD3Transformer2DModel
 from safetensors import SafetensorError, safe_open
-from transformers import CLIPTextConfig, CLIPTextModel
+from torch.overrides import TorchFunctionMode
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, T5Config, T5EncoderModel
 
 from .errors import CheckpointError, OutOfMemory
-from .families.parts import ARCHITECTURES, Part, Piece
-from .families.reading import UNET, Parted
+from .families import Parted
+from .families.parts import Part, Piece, architecture_of
 from .headers import FLOATS, Stamp
 
 SAFETENSORS_DTYPES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.float64: "F64"}
@@ -24,13 +24,21 @@ _CLIP_FIELDS = (
     "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "max_position_embeddings", "hidden_act",
     "layer_norm_eps", "bos_token_id", "eos_token_id", "pad_token_id", "use_attention_mask",
 )  # fmt: skip
+_T5_FIELDS = (
+    "vocab_size", "d_model", "d_kv", "d_ff", "num_layers", "num_heads", "relative_attention_num_buckets",
+    "relative_attention_max_distance", "layer_norm_epsilon", "feed_forward_proj", "pad_token_id", "eos_token_id",
+)  # fmt: skip
 
 
-def load(part: Part, source: str, device: torch.device, dtype: torch.dtype) -> torch.nn.Module:
+class Stopped(Exception):
+    """The module is not wanted any more."""
+
+
+def load(part: Part, source: str, device: torch.device, dtype: torch.dtype, stopped: Callable[[], bool] = lambda: False) -> torch.nn.Module:
     """The component of `part` in evaluation mode on `device`, without gradients; `source` names the model in errors.
 
     Raises `CheckpointError` when a weight is missing, misshapen or not finite, or the files changed since they were
-    listed; `OutOfMemory` when the device has no room.
+    listed; `OutOfMemory` when the device has no room; `Stopped` as soon as `stopped` says so.
     """
     module = _skeleton(part, source)
     wanted = module.state_dict()
@@ -40,7 +48,15 @@ def load(part: Part, source: str, device: torch.device, dtype: torch.dtype) -> t
         raise CheckpointError(f"{source} is incomplete: its {part.component} lacks {missing[0]!r}{more}.")
     with _sentences(part, source):
         shapes = {name: tensor.shape for name, tensor in wanted.items()}
-        state = {name: tensor.to(device=device, dtype=dtype) for name, tensor in _tensors(shapes, part, source)}
+        placed: dict[Piece, torch.Tensor] = {}  # a tied weight is brought over once
+        state = {}
+        for name, tensor in _tensors(shapes, part, source):
+            piece = part.pieces[name]
+            if stopped():
+                raise Stopped
+            if piece not in placed:
+                placed[piece] = tensor.to(device=device, dtype=_dtype(module, part, name, dtype))
+            state[name] = placed[piece]
         _check_finite(state, part, source)
         module.load_state_dict(state, strict=True, assign=True)
         return module.to(device=device).eval().requires_grad_(False)  # what is left to move are small buffers
@@ -48,17 +64,48 @@ def load(part: Part, source: str, device: torch.device, dtype: torch.dtype) -> t
 
 def _skeleton(part: Part, source: str) -> torch.nn.Module:
     """The module with parameters that have shapes and no memory."""
-    make = resolve_name(ARCHITECTURES[part.architecture].make)
+    make = resolve_name(architecture_of(part.architecture).make)
     try:
-        with init_empty_weights(include_buffers=False):
+        with _WithoutMemory():
             return make(dict(part.config))
     except Exception as error:  # whatever a configuration from elsewhere makes a constructor raise
         raise CheckpointError(f"{source} has a {part.component} whose configuration cannot be used: {_first_line(error)}.") from None
 
 
+class _WithoutMemory(TorchFunctionMode):
+    """Weights are made on the meta device, on this thread only: accelerate's `init_empty_weights` does it for all threads,
+    and so takes the weights from a module that another thread makes meanwhile. What is computed (buffers) stays real."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = {**(kwargs or {}), "device": "meta"} if function is torch.empty else kwargs or {}
+        return function(*args, **given)
+
+
 def clip_text_model(config: dict[str, Any]) -> CLIPTextModel:
     """Only what describes the architecture is taken over: a configuration may also name code to fetch."""
     return CLIPTextModel(CLIPTextConfig(**{name: config[name] for name in _CLIP_FIELDS if name in config}))
+
+
+def clip_text_model_with_projection(config: dict[str, Any]) -> CLIPTextModelWithProjection:
+    """Its pooled state is that of the end token, which today's configurations name; older ones said 2 and took the highest id,
+    which a textual inversion's word would steal."""
+    known = {name: config[name] for name in (*_CLIP_FIELDS, "projection_dim") if name in config}
+    if known.get("eos_token_id", 2) == 2:
+        known["eos_token_id"] = known.get("vocab_size", 49_408) - 1
+    return CLIPTextModelWithProjection(CLIPTextConfig(**known))
+
+
+def t5_encoder(config: dict[str, Any]) -> T5EncoderModel:
+    """A T5EncoderModel whose two names for its embedding mean one module."""
+    model = T5EncoderModel(T5Config(**{name: config[name] for name in _T5_FIELDS if name in config}))
+    model.encoder.embed_tokens = model.shared
+    return model
+
+
+def sd3_transformer(config: dict[str, Any]) -> SD3Transformer2DModel:
+    """All that it computes of itself, the positions of 192² patches, is in its files too, and takes a second."""
+    with torch.device("meta"):
+        return SD3Transformer2DModel.from_config(config)
 
 
 def tiny_decoder(config: dict[str, Any]) -> AutoencoderTiny:
@@ -93,7 +140,18 @@ def _squeezed(shape: torch.Size) -> tuple[int, ...]:
 
 
 def _cut(tensor: torch.Tensor, piece: Piece) -> torch.Tensor:
+    if piece.form == "swap":
+        return torch.cat(tensor.chunk(2)[::-1])
+    if piece.form == "transposed":
+        return tensor.T.contiguous()
     return tensor if piece.third is None else tensor.chunk(3)[piece.third]
+
+
+def _dtype(module: torch.nn.Module, part: Part, name: str, dtype: torch.dtype) -> torch.dtype:
+    """Some layers overflow in float16, and their classes say which (T5's `wo`); of a whole VAE its file says it (SDXL's)."""
+    kept = getattr(module, "_keep_in_fp32_modules", None) or ()
+    overflows = part.config.get("force_upcast") is True or any(word in kept for word in name.split("."))
+    return torch.float32 if dtype == torch.float16 and overflows else dtype
 
 
 def _check_finite(state: Mapping[str, torch.Tensor], part: Part, source: str) -> None:
@@ -107,15 +165,19 @@ def _check_finite(state: Mapping[str, torch.Tensor], part: Part, source: str) ->
 
 def scheduler_config(parted: Parted, path: Path) -> dict[str, Any]:
     """The checkpoint's scheduler configuration; for a single file the family's, with the prediction type that is told
-    by a `v_pred` tensor, by the `.yaml` beside the file, or by the spread of the tensor that the family names."""
+    by a `v_pred` tensor, by the `.yaml` beside the file, or by the spread of the tensor that its family names. A `ztsnr`
+    tensor tells that it was trained down to no signal at all, where its sampling then has to begin."""
     if parted.header is None:
         return dict(parted.scheduler_config)
     v_prediction = "v_pred" in parted.header.tensors or _says_v_prediction(path.with_suffix(".yaml"))
-    mark = parted.family.layout.v_prediction_mark
-    if mark and UNET + mark[0] in parted.header.tensors and not v_prediction:
+    mark = parted.v_prediction_mark
+    if mark and mark[0] in parted.header.tensors and not v_prediction:
         with safe_open(path, framework="pt", device="cpu") as file:
-            v_prediction = file.get_tensor(UNET + mark[0]).float().std(correction=0).item() > mark[1]
-    return {**parted.scheduler_config, **({"prediction_type": "v_prediction"} if v_prediction else {})}
+            v_prediction = file.get_tensor(mark[0]).float().std(correction=0).item() > mark[1]
+    told = {"prediction_type": "v_prediction"} if v_prediction else {}
+    if "ztsnr" in parted.header.tensors:
+        told |= {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+    return {**parted.scheduler_config, **told}
 
 
 def _says_v_prediction(path: Path) -> bool:

@@ -1,28 +1,33 @@
 """Checkpoints in memory: components shared where they are alike, kept while there is room, held fast while in use."""
 
 import gc
-import json
+import logging
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
-from . import loading, loading_memory
-from .catalog import Catalog, ModelInfo, Version
+from . import devices, loading, loading_memory, loading_pages
+from .adapters.vocabulary import EmbeddingShelf
+from .ahead import ReadAhead, Target
+from .catalog import Catalog, Version
 from .components import Components
-from .errors import CheckpointError
-from .families import reading
-from .families.digests import fingerprint
+from .errors import OutOfMemory, StudioError
 from .families.parts import Part
 from .loading_hashes import Hasher
+from .loading_memory import Budget
+from .loading_sources import Key, Source, Wanted, assemble, take_apart
 from .names import AUTOMATIC
+from .offload import Living, home
+from .residence import Residence, Way
 
-Key = tuple[str, str, str]
-"""Class, configuration and weights of a component: what two checkpoints must have in common to share it."""
+log = logging.getLogger(__name__)
+_MARGIN = 2  # of what is free, for a checkpoint that nobody has asked for yet
 
 
 @dataclass(eq=False)
@@ -32,40 +37,48 @@ class _Entry:
     components: Components
     keys: frozenset[Key]
     version: tuple[Version, ...]
-    pins: int = 0
+    residence: Residence
+    pins: int
 
 
-@dataclass(frozen=True)
-class _Source:
-    """A checkpoint with a VAE on disk, taken apart."""
+@dataclass(frozen=True, eq=False)
+class _Held:
+    """A module in memory, where it rests and what it takes there."""
 
-    info: ModelInfo
-    vae_name: str
-    parted: reading.Parted
-    parts: Mapping[str, Part]
-    keys: Mapping[str, Key]
+    module: torch.nn.Module
+    waits: bool  # in main memory
+    size: int
+    living: Living | None
 
 
 class PipelineManager:
-    """Hands out the components of checkpoints. One load at a time; `is_loaded`, `loaded` and `memory_bytes` never wait for it.
+    """Hands out the components of checkpoints. One load at a time; what is loaded already, `is_loaded`, `loaded`, `memory_bytes`
+    and `memory_plan` never wait for it.
 
-    `dtype` is float32 on a CPU and float16 elsewhere unless given. When models would take more than `budget_bytes` (read
-    from the machine unless given), those not used for longest are let go before the next is loaded; a single model
-    larger than the budget is loaded all the same.
+    `dtype` is what suits the device unless given. When models would take more than `budget_bytes` of the device (read from
+    the machine unless given), those not used for longest are let go before the next is loaded; of a single model that is
+    larger than what is free, parts wait in main memory.
     """
 
     def __init__(
         self, catalog: Catalog, device: str | torch.device = "cpu", dtype: torch.dtype | None = None, budget_bytes: int | None = None
     ) -> None:
         self.device = torch.device(device)
-        self.dtype = dtype or (torch.float32 if self.device.type == "cpu" else torch.float16)
-        self._catalog = catalog
-        self._budget = loading_memory.budget(self.device) if budget_bytes is None else budget_bytes
+        self.dtype = dtype or devices.dtype_of(self.device)
+        self.catalog = catalog
+        self._budget = Budget.of(self.device)
+        if budget_bytes is not None:
+            self._budget = Budget(budget_bytes, self._budget.main)
         self._hasher = Hasher()
+        self._embeddings = EmbeddingShelf(catalog.roots)
         self._entries: OrderedDict[tuple[str, str], _Entry] = OrderedDict()  # the least recently used first
-        self._modules: dict[Key, torch.nn.Module] = {}
-        self._lock = threading.RLock()  # guards the two tables; held for moments
+        self._modules: dict[Key, _Held] = {}
+        self._outdated: list[_Entry] = []  # whose files have changed while somebody held them
+        self._coming: frozenset[Key] = frozenset()  # of what is being loaded
+        self._lock = threading.RLock()  # guards all of these; held for moments
         self._loading = threading.Lock()  # held while a checkpoint is read
+        self._ahead = ReadAhead(self._read_ahead)
+        self._roomy = True  # until memory ran out once
 
     @contextmanager
     def acquire(self, checkpoint: str, vae: str = AUTOMATIC) -> Iterator[Components]:
@@ -73,15 +86,45 @@ class PipelineManager:
 
         Raises `UnknownName`, `CheckpointError`, `OutOfMemory`.
         """
-        with self._loading:
-            entry = self._entry(checkpoint, vae)
-            with self._lock:
-                entry.pins += 1
+        wanted = Wanted.of(self.catalog, checkpoint, vae)
+        entry = self._pinned(wanted)
+        if entry is None:
+            self._ahead.want(wanted.name)  # or it would wait for something else to be read
+            with self._loading:
+                entry = self._pinned(wanted) or self._load(wanted, pins=1)
         try:
             yield entry.components
         finally:
             with self._lock:
                 entry.pins -= 1
+                outdated = not entry.pins and entry in self._outdated
+                if outdated:
+                    self._outdated.remove(entry)
+            if outdated:
+                self._drop_unused()
+
+    def load(self, checkpoint: str, vae: str = AUTOMATIC) -> None:
+        """Reads it into memory; what goes wrong is logged, and told when a job asks for it."""
+        try:
+            with torch.inference_mode(False), torch.no_grad(), self.acquire(checkpoint, vae):
+                pass
+        except StudioError as error:
+            log.warning("%s could not be loaded: %s", checkpoint, error)
+
+    def ahead(self, target: Target | None) -> None:
+        """What will be wanted next: its files are read meanwhile and, where there is room for it beside all that is loaded, it
+        is loaded. Returns at once; another target, or None, ends what was begun."""
+        self._ahead.want(target)
+
+    def unload(self, checkpoint: str) -> None:
+        """Lets go of a checkpoint, with whatever VAE, where nobody holds it; components that others share stay."""
+        self._let_go(lambda name: name[0] == checkpoint)
+
+    def spare(self) -> bool:
+        """Lets go of everything that nobody holds, for want of memory; False if there was nothing. Nothing is loaded ahead of
+        need from then on."""
+        self._roomy = False
+        return self._let_go(lambda name: True)
 
     def is_loaded(self, checkpoint: str, vae: str = AUTOMATIC) -> bool:
         with self._lock:
@@ -95,124 +138,162 @@ class PipelineManager:
     def memory_bytes(self) -> int:
         """What their weights take, mapped files included."""
         with self._lock:
-            return sum(loading_memory.module_bytes(module) for module in self._modules.values())
+            return sum(held.size for held in self._modules.values())
 
-    def _entry(self, checkpoint: str, vae: str) -> _Entry:
-        info = self._catalog.checkpoint(checkpoint)
-        vae_info = None if vae == AUTOMATIC else self._catalog.vae(vae)
-        version = (info.version, vae_info.version if vae_info else ())
+    def status(self) -> dict[str, Any]:
+        """What is loaded, what it takes and where it is; cheap, thread-safe."""
+        told = {"loaded": self.loaded(), "memory_bytes": self.memory_bytes(), "memory_plan": self.memory_plan()}
+        return {**told, "device": str(self.device)}
+
+    def memory_plan(self) -> str:
+        """Where the components of the checkpoint that was used last are, in one sentence; "" when nothing is loaded."""
         with self._lock:
-            entry = self._entries.get((checkpoint, vae))
-            if entry is not None and entry.version == version:
-                self._entries.move_to_end((checkpoint, vae))
-                return entry
-            self._entries.pop((checkpoint, vae), None)  # its files have changed; who holds it keeps it
-        source = self._take_apart(info, vae_info)
-        try:
-            self._make_room(source)
-            entry = _Entry(self._components(source), frozenset(source.keys.values()), version)
-            with self._lock:
-                self._entries[checkpoint, vae] = entry
+            return next(reversed(self._entries.values())).residence.sentence if self._entries else ""
+
+    # -- what is there ------------------------------------------------------------------------------------------------
+
+    def _pinned(self, wanted: Wanted) -> _Entry | None:
+        """The entry, held, if it is in memory and its files are as they were."""
+        with self._lock:
+            entry = self._entries.get(wanted.name)
+            if entry is None:
+                return None
+            if entry.version != wanted.version:
+                self._outdated += [entry] if entry.pins else []
+                del self._entries[wanted.name]
+                return None
+            self._entries.move_to_end(wanted.name)
+            entry.pins += 1
             return entry
-        finally:
-            self._drop_unused(frozenset())
 
-    def _take_apart(self, info: ModelInfo, vae_info: ModelInfo | None) -> _Source:
-        parted = reading.checkpoint(info.path, self._catalog.families)
-        parts = dict(parted.parts)
-        if vae_info is not None:
-            parts["vae"] = _fitting_vae(vae_info, info, parts["vae"])
-        tiny = parted.tiny or self._common_tiny(info, parted)
-        if tiny is not None:
-            parts["tiny_decoder"] = tiny
-        keys = {name: (part.architecture, json.dumps(part.config, sort_keys=True), fingerprint(part)) for name, part in parts.items()}
-        return _Source(info, vae_info.name if vae_info else AUTOMATIC, parted, parts, keys)
-
-    def _common_tiny(self, info: ModelInfo, parted: reading.Parted) -> Part | None:
-        """The user's decoder for the family's latents, unless the checkpoint has latents of its own."""
-        path = self._catalog.tiny_decoder(parted.family)
-        if path is None or info.latent_rgb_factors:
-            return None
-        try:
-            return reading.tiny_decoder(path)
-        except CheckpointError:
-            return None  # previews are then made from the RGB factors
-
-    def _make_room(self, source: _Source) -> None:
-        """Lets go of the least recently used until the new parts fit, or nothing is left to let go."""
-        wanted = frozenset(source.keys.values())
+    def _let_go(self, which: Callable[[tuple[str, str]], bool]) -> bool:
         with self._lock:
-            while self.memory_bytes() + self._missing_bytes(source) > self._budget:
-                oldest = next((name for name, entry in self._entries.items() if not entry.pins), None)
-                if oldest is None:
-                    break
-                del self._entries[oldest]
-                self._drop_unused(wanted)
-        loading_memory.require(self._copied_bytes(source), source.info.name, self.device)
+            names = [name for name, entry in self._entries.items() if which(name) and not entry.pins]
+            for name in names:
+                del self._entries[name]
+        self._drop_unused()
+        return bool(names)
 
-    def _missing(self, source: _Source) -> Iterable[Part]:
-        return {source.keys[name]: part for name, part in source.parts.items() if source.keys[name] not in self._modules}.values()
-
-    def _missing_bytes(self, source: _Source) -> int:
-        return sum(part.elements for part in self._missing(source)) * self.dtype.itemsize
-
-    def _copied_bytes(self, source: _Source) -> int:
-        """What cannot stay mapped from its file, because it is stored in another dtype."""
-        copied = (part for part in self._missing(source) if part.dtypes != {loading.SAFETENSORS_DTYPES.get(self.dtype)})
-        return sum(part.elements for part in copied) * self.dtype.itemsize
-
-    def _drop_unused(self, wanted: frozenset[Key]) -> None:
+    def _drop_unused(self) -> None:
         with self._lock:
-            used = wanted.union(*(entry.keys for entry in self._entries.values()))
-            unused = [key for key in self._modules if key not in used]
-            dropped = [weakref.ref(self._modules.pop(key)) for key in unused]
+            used = self._coming.union(*(entry.keys for entry in (*self._entries.values(), *self._outdated)))
+            unused = [self._modules.pop(key) for key in list(self._modules) if key not in used]
+        dropped = [weakref.ref(held.module) for held in unused]
+        while unused:
+            living = unused.pop().living
+            if living is not None:
+                living.end()
+        living = None
         if any(reference() is not None for reference in dropped):
             gc.collect()  # held in a circle, such as an exception's; too slow to do every time
         if dropped:
             loading_memory.release(self.device)
 
-    def _module(self, source: _Source, component: str) -> torch.nn.Module:
-        key = source.keys[component]
-        if key not in self._modules:
-            name = source.vae_name if component == "vae" and source.vae_name != AUTOMATIC else source.info.name
-            module = loading.load(source.parts[component], name, self.device, self.dtype)
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    def _load(self, wanted: Wanted, pins: int, stopped: Callable[[], bool] = lambda: False) -> _Entry:
+        source = take_apart(self.catalog, wanted)
+        with self._lock:
+            self._coming = frozenset(source.keys.values())
+        try:
+            try:
+                entry = self._entry(source, pins, stopped)
+            except OutOfMemory:
+                if not pins or not self.spare():
+                    raise
+                entry = self._entry(source, pins, stopped)
             with self._lock:
-                self._modules[key] = module
-        return self._modules[key]
+                self._entries[wanted.name] = entry
+            return entry
+        finally:
+            with self._lock:
+                self._coming = frozenset()
+            self._drop_unused()
 
-    def _components(self, source: _Source) -> Components:
-        info, parted, family = source.info, source.parted, source.parted.family
-        own = len(info.latent_rgb_factors) == source.parts["vae"].config.get("latent_channels", 4)
-        hashed = {name: part for name, part in source.parts.items() if name != "tiny_decoder"}
-        return Components(
-            checkpoint=info.name,
-            vae_name=source.vae_name,
-            family=family,
-            tokenizer=family.load_tokenizer(parted.tokenizer),
-            text_encoder=self._module(source, "text_encoder"),
-            denoiser=self._module(source, "unet"),
-            vae=self._module(source, "vae"),
-            scheduler_config=loading.scheduler_config(parted, info.path),
-            device=self.device,
-            dtype=self.dtype,
-            tiny_decoder=self._module(source, "tiny_decoder") if "tiny_decoder" in source.parts else None,
-            latent_rgb_factors=info.latent_rgb_factors if own else family.latent_rgb_factors,
-            latent_rgb_bias=(info.latent_rgb_bias or (0.0, 0.0, 0.0)) if own else family.latent_rgb_bias,
-            hashes=self._hasher.of(hashed, parted.header.stamp if parted.header else None),
-            fingerprints={name: print_ for name, (*_, print_) in source.keys.items()},
-        )
+    def _read_ahead(self, target: Target, stopped: Callable[[], bool]) -> None:
+        """See `ahead`. Nothing is let go for what may never be asked for."""
+        wanted = Wanted.of(self.catalog, *target)
+        if self.is_loaded(*target):
+            return
+        source = take_apart(self.catalog, wanted)
+        if not loading_pages.warm(self._missing(source), stopped):
+            return
+        with self._loading, torch.no_grad():
+            if not stopped() and not self.is_loaded(*target) and self._roomy and self._fits_beside(source):
+                with suppress(loading.Stopped):
+                    self._load(wanted, 0, stopped)
 
+    def _fits_beside(self, source: Source) -> bool:
+        missing = self._missing_bytes(source)
+        if self.device.type != "cpu" and missing * _MARGIN > loading_memory.free_on(self.device):
+            return False  # what runs now needs its activations
+        return self._taken(False) + missing <= self._budget.device and self._copied_bytes(source) * _MARGIN <= loading_memory.free_in_main()
 
-def _fitting_vae(vae: ModelInfo, checkpoint: ModelInfo, own: Part) -> Part:
-    """The VAE chosen in place of the checkpoint's own; both must speak of the same latents."""
-    part = reading.vae(vae.path)
-    if "scaling_factor" not in part.config:
-        part = part.with_config(**{key: own.config[key] for key in ("scaling_factor", "shift_factor") if key in own.config})
-    shapes = [(config.get("latent_channels", 4), 2 ** (len(config["block_out_channels"]) - 1)) for config in (part.config, own.config)]
-    if shapes[0] != shapes[1]:
-        (channels, factor), (own_channels, own_factor) = shapes
-        raise CheckpointError(
-            f"VAE {vae.name} has {channels} latent channels at 1/{factor} of the picture's size, "
-            f"where checkpoint {checkpoint.name} has {own_channels} at 1/{own_factor}."
-        )
-    return part
+    def _make_room(self, source: Source) -> None:
+        """Lets go of the least recently used until the new parts fit, or nothing is left to let go."""
+        missing = self._missing_bytes(source)
+        self._evict(lambda: self._taken(False) + missing <= self._budget.device)
+        loading_memory.require(self._copied_bytes(source), source.wanted.info.name, self.device)
+
+    def _evict(self, fits: Callable[[], bool]) -> None:
+        while not fits() and self._evict_one():
+            pass
+
+    def _evict_one(self) -> bool:
+        """Lets go of the least recently used that nobody holds; False if there is none."""
+        with self._lock:
+            oldest = next((name for name, entry in self._entries.items() if not entry.pins), None)
+            if oldest is None:
+                return False
+            del self._entries[oldest]
+        self._drop_unused()
+        return True
+
+    def _taken(self, waiting: bool) -> int:
+        """Bytes of the modules on the device, or of those that wait in main memory."""
+        with self._lock:
+            return sum(held.size for held in self._modules.values() if held.waits == waiting)
+
+    def _missing(self, source: Source) -> list[Part]:
+        with self._lock:
+            return list({source.keys[name]: part for name, part in source.parts.items() if source.keys[name] not in self._modules}.values())
+
+    def _missing_bytes(self, source: Source) -> int:
+        return sum(part.elements for part in self._missing(source)) * self.dtype.itemsize
+
+    def _copied_bytes(self, source: Source) -> int:
+        """What cannot stay mapped from its file, because it is stored in another dtype."""
+        copied = (part for part in self._missing(source) if part.dtypes != {loading.SAFETENSORS_DTYPES.get(self.dtype)})
+        return sum(part.elements for part in copied) * self.dtype.itemsize
+
+    def _entry(self, source: Source, pins: int, stopped: Callable[[], bool]) -> _Entry:
+        self._make_room(source)
+        where = self._where(source)
+        while not where.whole and (not pins or self._evict_one()):
+            if not pins:
+                raise loading.Stopped  # not worth it for what nobody has asked for yet
+            where = self._where(source)
+        waiting = sum(part.elements for name, part in source.parts.items() if where.waits(name)) * self.dtype.itemsize
+        self._evict(lambda: self._taken(True) + waiting <= self._budget.main)
+        modules = {name: self._module(source, name, where.way(name), stopped) for name in source.parts}
+        components = assemble(source, modules, self.device, self.dtype, self._hasher, self._embeddings)
+        return _Entry(components, frozenset(source.keys.values()), source.wanted.version, where, pins)
+
+    def _where(self, source: Source) -> Residence:
+        with self._lock:
+            there = frozenset(name for name, key in source.keys.items() if key in self._modules)
+        return loading_memory.chosen(source, there, self.device, self.dtype)
+
+    def _module(self, source: Source, component: str, way: Way, stopped: Callable[[], bool]) -> torch.nn.Module:
+        key = source.keys[component]
+        with self._lock:
+            held = self._modules.get(key)
+        if held is None:
+            place = home(way, self.device)
+            module = loading.load(source.parts[component], source.label(component), place, self.dtype, stopped)
+            size = loading_memory.module_bytes(module)
+            living = None if way == "device" else Living(module, way, self.device, self.dtype)
+            held = _Held(module, place != self.device, size, living)
+            with self._lock:
+                self._modules[key] = held
+        return held.module

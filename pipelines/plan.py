@@ -1,22 +1,51 @@
-"""A request becomes stages: what to encode, how to denoise, what to do with the result. Values only; the engine runs them."""
+"""A request becomes stages: what to encode, how to denoise, what to do with the result. Values only; the engine runs them.
 
+A picture takes one pass of denoising or several (a refiner, a second pass at a larger size). A `Denoise` is told what the
+last `EncodePrompt` before it for the same model says, and starts from the last `EncodePicture`, or from the pass before it.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from .components import Components
 from .errors import InvalidRequest
+from .names import SAMPLER_DEFAULTS, SamplerSettings
+from .prompts.tree import Emphasis, Syntax
 from .request import Img2Img, Inpaint, Request
 
 KNOWN_IN_LATENTS = "latents"
 KNOWN_IN_CHANNELS = "channels"
+EDITED_IN_CHANNELS = "edited"
+
+Start = Literal["noise", "picture", "latents", "continued"]
+"""Where a pass begins: from noise alone, from a picture with noise, from the latents of the pass before with fresh noise,
+or where the pass before stopped."""
 
 
 @dataclass(frozen=True)
 class EncodePrompt:
-    """`negative_prompt` is None where guidance is off: then the prompt is predicted alone."""
+    """`prompts` has one for each text encoder, the last for those that follow; `negative_prompts` likewise.
 
-    prompt: str
-    negative_prompt: str | None
+    `syntax` is the language they are written in, `emphasis` how weights are applied; `steps` is how many the pass has, by
+    which prompts change on the way, and `steps_before` how many the pass before had, if this is a second one. `width`, `height`
+    and the aesthetic scores (about 1 to 10) are what some families tell the model. `model` is the checkpoint whose encoders
+    are meant, "" for the job's own.
+    """
+
+    prompts: tuple[str, ...]
+    negative_prompts: tuple[str, ...]
+    guided: bool
     clip_skip: int
+    syntax: Syntax
+    emphasis: Emphasis
+    steps: int
+    width: int
+    height: int
+    steps_before: int | None = None
+    model: str = ""
+    aesthetic_score: float = 6.0
+    negative_aesthetic_score: float = 2.5
 
 
 @dataclass(frozen=True)
@@ -30,22 +59,43 @@ class EncodePicture:
 
 
 @dataclass(frozen=True)
+class Enlarge:
+    """The latents so far, brought to width × height pixels by an upscaler: of latents, or of pictures, which decodes and encodes."""
+
+    upscaler: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
 class Denoise:
-    """The last `steps_run` (the part `strength`) of `steps` steps; from pure noise where `from_noise`, else from the noised picture.
+    """Steps `first` (from 0) to `last` (exclusive) of a schedule of `steps`.
 
     `known` says how the part of the picture that is kept reaches the model: blended into the latents after every step,
-    as extra input channels (inpainting checkpoints), or not at all (None). `shape` is (channels, height, width) of the latents.
+    as extra input channels (inpainting checkpoints), or not at all (None); an editing checkpoint has the whole picture in
+    channels, and is held to it by `image_guidance_scale`. `shape` is (channels, height, width) of the latents. `model` is the
+    checkpoint that denoises, "" for the job's own; `settings` are the sampler's. A pass that continues another takes over when
+    the share `since` of the way from noise to picture is behind it, counted in the model's timesteps (diffusers'
+    denoising_start), and the pass before ends there.
     """
 
     scheduler: str
     schedule: str
     steps: int
-    steps_run: int
-    strength: float
+    first: int
+    last: int
     guidance_scale: float
     shape: tuple[int, int, int]
-    from_noise: bool
-    known: str | None
+    start: Start
+    known: str | None = None
+    model: str = ""
+    settings: SamplerSettings = SAMPLER_DEFAULTS
+    image_guidance_scale: float = 1.0
+    since: float = 0.0
+
+    @property
+    def steps_run(self) -> int:
+        return self.last - self.first
 
 
 @dataclass(frozen=True)
@@ -55,26 +105,44 @@ class Decode:
     paste: bool
 
 
-Stage = EncodePrompt | EncodePicture | Denoise | Decode
+Stage = EncodePrompt | EncodePicture | Enlarge | Denoise | Decode
+Stages = tuple[Stage, ...]
 
 
-def plan(request: Request, components: Components) -> tuple[Stage, ...]:
+def plan(request: Request, components: Components) -> Stages:
     """The stages of one picture, in order. Raises `InvalidRequest` if the checkpoint cannot do the task."""
-    guided = request.guidance_scale > 1
-    prompt = EncodePrompt(request.prompt, request.negative_prompt if guided else None, request.clip_skip)
+    _check(request, components)
     scale = components.vae_scale_factor
     masked = isinstance(request, Inpaint)
+    known = _known(components, request)
+    # an editing checkpoint has the picture before it at every step, and starts from noise alone
+    edits = known == EDITED_IN_CHANNELS
+    steps_run = request.num_inference_steps if edits else request.steps_run
+    prompt = EncodePrompt(
+        prompts=(request.prompt, *filter(None, (request.prompt_2,))),
+        negative_prompts=(request.negative_prompt, *filter(None, (request.negative_prompt_2,))),
+        guided=request.guidance_scale > 1,
+        clip_skip=request.clip_skip,
+        syntax=request.prompt_syntax,
+        emphasis=request.emphasis,
+        steps=steps_run,
+        width=request.width,
+        height=request.height,
+    )
+    # diffusers' rule: inpainting at full strength starts from noise alone, img2img never does
+    from_noise = edits or not isinstance(request, Img2Img) or (masked and request.strength == 1)
     denoise = Denoise(
         scheduler=request.scheduler,
         schedule=request.schedule,
         steps=request.num_inference_steps,
-        steps_run=request.steps_run,
-        strength=request.strength if isinstance(request, Img2Img) else 1.0,
+        first=request.num_inference_steps - steps_run,
+        last=request.num_inference_steps,
         guidance_scale=request.guidance_scale,
         shape=(components.latent_channels, request.height // scale, request.width // scale),
-        # diffusers' rule: inpainting at full strength starts from noise alone, img2img never does
-        from_noise=not isinstance(request, Img2Img) or (masked and request.strength == 1),
-        known=_known(components, masked),
+        start="noise" if from_noise else "picture",
+        known=known,
+        settings=SamplerSettings.of(request),
+        image_guidance_scale=request.image_guidance_scale if isinstance(request, Img2Img) else 1.0,
     )
     if not isinstance(request, Img2Img):
         return prompt, denoise, Decode(paste=False)
@@ -82,14 +150,46 @@ def plan(request: Request, components: Components) -> tuple[Stage, ...]:
     return prompt, picture, denoise, Decode(paste=masked)
 
 
-def _known(components: Components, masked: bool) -> str | None:
-    """How the kept part reaches this denoiser; an inpainting one has channels for mask and masked latents and needs them filled."""
-    taken = int(components.denoiser.config.in_channels)
-    latents = components.latent_channels
+def steps_of(stages: Sequence[Stage]) -> int:
+    """Steps that one picture takes through all its passes."""
+    return sum(stage.steps_run for stage in stages if isinstance(stage, Denoise))
+
+
+def models_of(stages: Sequence[Stage]) -> tuple[str, ...]:
+    """Checkpoints that the stages need besides the job's own."""
+    named = (stage.model for stage in stages if isinstance(stage, (Denoise, EncodePrompt)))
+    return tuple(dict.fromkeys(name for name in named if name))
+
+
+def _check(request: Request, components: Components) -> None:
+    """Raises `InvalidRequest` for a task that the family cannot do, or a size that does not fit its latents."""
+    family = components.family
+    if request.task not in family.tasks:
+        doing = " and ".join(family.tasks)
+        raise InvalidRequest(f"checkpoint {components.checkpoint!r} ({family.title}) is made for {doing} only.", "checkpoint")
+    multiple = components.size_multiple
+    if request.width % multiple or request.height % multiple:
+        raise InvalidRequest(
+            f"width and height must be multiples of {multiple} for checkpoint {components.checkpoint!r}; "
+            f"got {request.width}×{request.height}.",
+            "width",
+        )
+
+
+def _known(components: Components, request: Request) -> str | None:
+    """How the kept part reaches this denoiser; an inpainting one has channels for mask and masked latents and needs them
+    filled, an editing one for the picture."""
+    taken, latents = int(components.denoiser.config.in_channels), components.latent_channels
+    masked = isinstance(request, Inpaint)
     if taken == latents:
         return KNOWN_IN_LATENTS if masked else None
+    name = f"checkpoint {components.checkpoint!r}"
+    if taken == 2 * latents:
+        if masked or not isinstance(request, Img2Img):
+            raise InvalidRequest(f"{name} is made for editing whole pictures (img2img) only.", "checkpoint")
+        return EDITED_IN_CHANNELS
     if taken != 2 * latents + 1:
-        raise InvalidRequest(f"checkpoint {components.checkpoint!r} takes {taken} latent channels, which no task provides.", "checkpoint")
+        raise InvalidRequest(f"{name} takes {taken} latent channels, which no task provides.", "checkpoint")
     if not masked:
-        raise InvalidRequest(f"checkpoint {components.checkpoint!r} is made for inpainting only.", "checkpoint")
+        raise InvalidRequest(f"{name} is made for inpainting only.", "checkpoint")
     return KNOWN_IN_CHANNELS

@@ -13,8 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, V
 
 from .errors import InvalidRequest, UnknownName, printable, shortened
 from .names import AUTOMATIC
+from .prompts.tree import Emphasis, Syntax
 
 SEEDS = 2**32
+LONGEST_PROMPT = 100_000
+NAMED = 12  # fields that a sentence names
 
 
 def placed(default: Any, place: str, title: str, description: str, **rules: Any) -> Any:
@@ -33,8 +36,8 @@ class Request(BaseModel):
     takes_mask: ClassVar[bool] = False
 
     task: str
-    prompt: str = placed("", "prompt", "Prompt", "What the picture should show.", max_length=20_000)
-    negative_prompt: str = placed("", "negative", "Negative prompt", "What the picture should not show.", max_length=20_000)
+    prompt: str = placed("", "prompt", "Prompt", "What the picture should show.", max_length=LONGEST_PROMPT)
+    negative_prompt: str = placed("", "negative", "Negative prompt", "What the picture should not show.", max_length=LONGEST_PROMPT)
     width: int = placed(512, "size", "Width", "Width the model works at, in pixels.", ge=64, le=2048, multiple_of=8)
     height: int = placed(512, "size", "Height", "Height the model works at, in pixels.", ge=64, le=2048, multiple_of=8)
     num_images_per_prompt: int = placed(1, "front", "Pictures", "How many pictures; each has the next seed.", ge=1, le=8)
@@ -43,10 +46,31 @@ class Request(BaseModel):
     seed: int = placed(-1, "seed", "Seed", "The same seed repeats the picture; -1 picks one.", ge=-1, lt=SEEDS)
     scheduler: str = placed("euler", "sampler", "Scheduler", "How noise is removed step by step.", max_length=200)
     schedule: str = placed(AUTOMATIC, "sampler", "Schedule", "How the noise levels are spaced.", max_length=200)
+    eta: float = placed(-1.0, "noise", "Eta", "Fresh noise in every step, from 0 to 1; -1 is the sampler's own.", ge=-1, le=1)
+    s_churn: float = placed(0.0, "noise", "Churn", "Noise stirred in before each step; Euler, Heun, DPM2.", ge=0, le=100)
+    s_tmin: float = placed(0.0, "noise", "Churn from sigma", "The lowest noise level that is stirred.", ge=0, le=10)
+    s_tmax: float = placed(0.0, "noise", "Churn up to sigma", "The highest noise level that is stirred; 0 sets no end.", ge=0, le=5000)
+    s_noise: float = placed(1.0, "noise", "Strength of noise", "Deviation of the noise a sampler adds.", ge=0, le=1.2)
+    sigma_min: float = placed(0.0, "noise", "Lowest sigma", "Where the schedule ends before 0; 0 is the model's own.", ge=0, le=5000)
+    sigma_max: float = placed(0.0, "noise", "Highest sigma", "Where the schedule begins; 0 is the model's own.", ge=0, le=5000)
+    rho: float = placed(0.0, "noise", "Rho", "Curve of Karras and Polyexponential schedules; 0 is the schedule's own.", ge=0, le=20)
+    discard_penultimate: bool = placed(False, "noise", "Spare the last level", "Take one level more and leave out the last above 0.")
+    eta_noise_seed_delta: int = placed(0, "noise", "Eta noise seed delta", "Added to the seed for fresh noise (ENSD).", ge=0, lt=SEEDS)
     checkpoint: str = placed("", "model", "Checkpoint", "The model that paints.", max_length=500)
     vae: str = placed(AUTOMATIC, "model", "VAE", "Turns latents into pixels; automatic is the checkpoint's own.", max_length=500)
     clip_skip: int = placed(0, "model", "Skip text layers", "Last layers of the text encoder to skip; A1111 counts one more.", ge=0, le=11)
     exact: bool = placed(False, "model", "Exact", "Run alone, so that a repeat gives the same pixels to the last bit.")
+    prompt_syntax: Syntax = placed("a1111", "words", "Syntax", "How weights are written: (word:1.2) in A1111's, word++ in compel's.")
+    emphasis: Emphasis = placed("original", "words", "Emphasis", "How A1111's weights act on the text's embeddings.")
+    prompt_2: str = placed(
+        "", "words", "Second prompt", "For models with a second text encoder; empty: the same prompt.", max_length=LONGEST_PROMPT
+    )
+    negative_prompt_2: str = placed(
+        "", "words", "Second negative prompt", "For models with a second text encoder; empty: the same.", max_length=LONGEST_PROMPT
+    )
+    template: str = placed(
+        "", "recipe", "Template", "The prompt before its wildcards and variants were chosen.", max_length=LONGEST_PROMPT
+    )
     modifiers: dict[str, dict[str, JsonValue]] = placed({}, "modifiers", "Modifiers", "Settings of each modifier that is on, by its name.")
 
     def with_seed(self) -> "Request":
@@ -73,6 +97,12 @@ class Request(BaseModel):
             raise ValueError(f"seed must leave room for {self.num_images_per_prompt} pictures below {SEEDS}; got {self.seed}")
         return self
 
+    @model_validator(mode="after")
+    def _noise_levels_to_go_between(self) -> "Request":
+        if 0 < self.sigma_max <= self.sigma_min:
+            raise ValueError(f"sigma_min must be below sigma_max, {self.sigma_max:g}; got {self.sigma_min:g}")
+        return self
+
 
 class Txt2Img(Request):
     task: Literal["txt2img"] = "txt2img"
@@ -84,6 +114,9 @@ class Img2Img(Request):
     task: Literal["img2img"] = "img2img"
     image: BlobId = placed(..., "picture", "Picture", "The picture to start from.")
     strength: float = placed(0.75, "front", "Strength", "How far to leave the picture: 0 keeps it, 1 starts from noise.", gt=0, le=1)
+    image_guidance_scale: float = placed(
+        1.5, "front", "Picture guidance", "How closely an editing checkpoint keeps to the picture; others have no use for it.", ge=1, le=10
+    )
 
     @property
     def steps_run(self) -> int:
@@ -132,7 +165,8 @@ def _sentence(error: ValidationError, model: type[Request]) -> tuple[str, str | 
         known = model.model_fields.get(field or "")
         return f"{field} is missing: {known.description}" if known else f"{field} is missing.", field
     if first["type"] == "extra_forbidden":
-        names = ", ".join(model.model_fields)
+        names = ", ".join([*model.model_fields][:NAMED])
+        names += f" and {len(model.model_fields) - NAMED} more" if len(model.model_fields) > NAMED else ""
         return f"{field!r} is no field of {model.model_fields['task'].default}; its fields are: {names}.", field
     if field is None:
         return f"{rule}.", None

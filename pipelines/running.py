@@ -9,13 +9,13 @@ from PIL import Image
 from torch import Tensor
 
 from .components import Components
-from .denoise import Denoising, Predict
+from .denoise import Denoising, Enlarging, Predict
 from .events import Work
 from .plan import Decode
 from .preview import Budget
 from .request import Request
 from .samplers import Stepped
-from .starts import Material, begin
+from .starts import Material, develop
 
 Signature = tuple[Any, ...]
 
@@ -28,8 +28,7 @@ class PictureRun:
     seed: int
     steps_run: int
     denoising: Denoising | None = None
-    facts: dict[str, Any] = field(default_factory=dict)
-    asked: Predict | None = None
+    asked: Predict | Enlarging | None = None
     denoised: Tensor | None = None
     latents: Tensor | None = None
     kept: bool = False  # the final latents are on disk
@@ -39,8 +38,7 @@ class PictureRun:
     def start(self, material: Material) -> None:
         """Draws the first latents and asks for the first prediction; does nothing the second time."""
         if self.denoising is None:
-            picture = begin(material, self.seed)
-            self.denoising, self.facts = picture.denoising, dict(picture.facts)
+            self.denoising = develop(material, self.seed)
             self.advance(None)
 
     def advance(self, output: Tensor | None) -> bool:
@@ -52,8 +50,7 @@ class PictureRun:
             while isinstance(said, Stepped):
                 stepped = True
                 self.denoised = said.denoised
-                # diffusers' classes of second order are called more often than there are steps
-                self.steps = max(1, said.index * self.steps_run // said.total)
+                self.steps = said.index
                 said = self.denoising.send(None)
             self.asked = said
         except StopIteration as end:
@@ -71,7 +68,8 @@ class JobRun:
     """A job from `submit` to its last event. What holds the model (`components`, `pins`) is there only while it is active."""
 
     work: Work
-    modifiers: dict[str, Any]
+    asked: dict[str, dict[str, Any]]  # modifiers as the request and its prompt ask for them
+    modifiers: dict[str, Any]  # their parameters
     pictures: list[PictureRun]
     paused: bool = False
     started: bool = False
@@ -80,23 +78,35 @@ class JobRun:
     material: Material | None = None
     signature: Signature | None = None
     decode: Decode | None = None
-    components: Components | None = None
+    models: dict[str, Components] = field(default_factory=dict)  # by checkpoint; "" is the job's own
+    steps_each: int = 0
     pins: ExitStack = field(default_factory=ExitStack)
     thumbnails: dict[int, Image.Image] = field(default_factory=dict)  # of finished pictures, for the mosaic
     budget: Budget = field(default_factory=lambda: Budget(1))
 
     @classmethod
-    def of(cls, work: Work, modifiers: dict[str, Any]) -> "JobRun":
+    def of(cls, work: Work, asked: dict[str, dict[str, Any]], modifiers: dict[str, Any]) -> "JobRun":
+        """A job as it comes in; how many steps it really takes is known when its plan is made (`begin`)."""
         request = work.request
         todo = [
             PictureRun(index, request.seed + index, request.steps_run)
             for index in range(request.num_images_per_prompt)
             if index not in work.done
         ]
-        run = cls(work, modifiers, todo)
-        run.steps_done = len(work.done) * request.steps_run
-        run.budget = Budget(request.steps_run * len(todo))
+        run = cls(work, asked, modifiers, todo)
+        run._count(request.steps_run)
         return run
+
+    def begin(self, material: Material) -> None:
+        """The plan is made."""
+        for picture in self.pictures:
+            picture.steps_run = material.steps
+        self._count(material.steps)
+
+    def _count(self, steps: int) -> None:
+        self.steps_each = steps
+        self.steps_done = len(self.work.done) * steps
+        self.budget = Budget(steps * len(self.pictures))
 
     @property
     def id(self) -> str:
@@ -107,8 +117,12 @@ class JobRun:
         return self.work.request
 
     @property
+    def components(self) -> Components | None:
+        return self.models.get("")
+
+    @property
     def total(self) -> int:
-        return self.request.steps_run * self.request.num_images_per_prompt
+        return self.steps_each * self.request.num_images_per_prompt
 
     @property
     def step(self) -> int:
@@ -116,13 +130,13 @@ class JobRun:
 
     @property
     def modifiers_key(self) -> str:
-        return json.dumps(self.request.modifiers, sort_keys=True) if self.request.modifiers else ""
+        return json.dumps(self.asked, sort_keys=True) if self.asked else ""
 
     @property
     def place(self) -> tuple[Any, ...]:
         """What can be told before the model is loaded: jobs of different places never share a forward pass."""
         request = self.request
-        vae = request.vae if request.modifiers else ""  # a modifier may patch the VAE too
+        vae = request.vae if self.asked else ""  # a modifier may patch the VAE too
         return request.checkpoint, request.width, request.height, self.modifiers_key, vae
 
     @property
@@ -131,7 +145,7 @@ class JobRun:
 
     def release(self) -> None:
         """Lets go of the model; what has developed so far stays."""
-        self.components = None
+        self.models.clear()
         self.pins.close()
 
     def close(self) -> None:

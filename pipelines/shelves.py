@@ -1,4 +1,4 @@
-"""Where models lie: our own folders, A1111's and ComfyUI's, used in place."""
+"""Where models lie: our own folders, A1111's and ComfyUI's, and the Hugging Face cache, used in place."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -6,7 +6,8 @@ from pathlib import Path
 
 from .errors import printable
 
-CHECKPOINTS = ("checkpoints", "Stable-diffusion", "diffusers")
+CHECKPOINTS = ("checkpoints", "Stable-diffusion", "diffusers", "diffusion_models", "unet")
+TEXT_ENCODERS = ("text_encoders", "clip", "text_encoder")
 VAES = ("vae", "VAE")
 APPROXIMATE_VAES = ("vae_approx", "VAE-approx", "preview")
 PICKLES = (".ckpt", ".pt", ".pth")
@@ -18,17 +19,62 @@ Candidate = tuple[str, Path]  # a name, unique on its shelf, and the file or fol
 
 
 def checkpoints(root: Path) -> list[Candidate]:
-    """Everything below a root that is, or means to be, a checkpoint. A root may be the checkpoints folder itself, or one checkpoint."""
-    if _is_checkpoint(root):
+    """Everything below a root that is, or means to be, a checkpoint. A root may be the checkpoints folder itself, one checkpoint, or
+    the Hugging Face cache."""
+    if (root / "model_index.json").is_file() or (root / "unet" / "config.json").is_file():
         return [(printable(root.name), root)]
+    if hub := _hub(root):
+        return hub
     shelves = _shelves(root, CHECKPOINTS) or ([root] if root.is_dir() and not _shelves(root, VAES) else [])
-    return [(name, path) for shelf in shelves for name, path in _walk(shelf, _is_checkpoint) if not _is_side_vae(path)]
+    found = [candidate for shelf in shelves for candidate in _walk(shelf, _is_checkpoint)]
+    return [(name, path) for name, path in found if not _is_side_vae(path)]
+
+
+def hub_cache() -> Path | None:
+    """The folder of the Hugging Face cache, where there is one; its root to be among those of a catalog."""
+    home = os.environ.get("HF_HOME") or os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "huggingface")
+    folder = Path(os.path.expanduser(os.environ.get("HF_HUB_CACHE") or os.path.join(home, "hub")))
+    return folder if folder.is_dir() else None
+
+
+def _checkpoint_shelves(root: Path) -> list[Path]:
+    """Where side VAEs may lie: not in the Hugging Face cache, which is large."""
+    return _shelves(root, CHECKPOINTS) or ([] if any(root.glob("models--*--*")) else [root])
+
+
+def _hub(root: Path) -> list[Candidate]:
+    """Pipelines in the cache by their repo id, as their main branch or else as they were fetched last."""
+    found = []
+    for repo in sorted(root.glob("models--*--*")):
+        name = repo.name.removeprefix("models--").replace("--", "/")
+        snapshot = _snapshot(repo)
+        if snapshot is not None and (snapshot / "model_index.json").is_file():
+            found.append((printable(name), snapshot))
+    return found
+
+
+def _snapshot(repo: Path) -> Path | None:
+    try:
+        main = repo / "snapshots" / (repo / "refs" / "main").read_text("ascii").strip()
+        if main.is_dir() and main.parent == repo / "snapshots":
+            return main
+    except (OSError, ValueError):
+        pass  # fetched by its commit
+    snapshots = [folder for folder in repo.glob("snapshots/*") if folder.is_dir()]
+    return max(snapshots, key=lambda folder: folder.stat().st_mtime, default=None)
+
+
+def text_encoders(root: Path) -> list[Candidate]:
+    """Files of text encoders on their own shelf."""
+    return [
+        (name, path) for shelf in _shelves(root, TEXT_ENCODERS) for name, path in _walk(shelf, _is_vae) if path.suffix == ".safetensors"
+    ]
 
 
 def vaes(root: Path) -> list[Candidate]:
     """VAEs on their own shelf, and those that A1111 keeps beside a checkpoint (`name.vae.safetensors`)."""
     found = [candidate for shelf in _shelves(root, VAES) for candidate in _walk(shelf, _is_vae)]
-    beside = [candidate for shelf in _shelves(root, CHECKPOINTS) or [root] for candidate in _walk(shelf, _is_checkpoint)]
+    beside = [candidate for shelf in _checkpoint_shelves(root) for candidate in _walk(shelf, _is_checkpoint)]
     return found + [(name, path) for name, path in beside if _is_side_vae(path)]
 
 

@@ -8,6 +8,7 @@ import torch
 
 from extensions import loader
 from extensions.builtin.freeu import FreeU, FreeUParams
+from pipelines.catalog import Catalog
 from pipelines.errors import InvalidRequest, UnknownName
 from pipelines.modifiers import check
 from tests.toys import toy_components
@@ -102,9 +103,9 @@ def output(unet: torch.nn.Module) -> str:
 def test_freeu_changes_the_prediction_and_leaves_no_trace_also_after_an_exception(tmp_path: Path) -> None:
     unet = toy_components(tmp_path)["unet"]
     plain = output(unet)
-    with FreeU().modify(Parts(unet), FreeUParams()):
+    with FreeU().modify(Parts(unet), FreeUParams(), Catalog([])):
         assert output(unet) != plain
     assert output(unet) == plain
-    with pytest.raises(RuntimeError, match="stop"), FreeU().modify(Parts(unet), FreeUParams()):
+    with pytest.raises(RuntimeError, match="stop"), FreeU().modify(Parts(unet), FreeUParams(), Catalog([])):
         raise RuntimeError("stop")
     assert output(unet) == plain

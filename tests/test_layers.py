@@ -16,7 +16,10 @@ FORBIDDEN = {
     "ui": {"torch", "diffusers", "transformers", "sqlite3", "extensions", "app", "training", "tests"},
     "extensions": {"app", "training", "tests"},
 }
-TORCH_FREE = {"request", "names", "events", "errors", "modifiers", "infotext", "recipe", "pictures", "headers", "catalog", "families"}
+TORCH_FREE = {
+    "request", "names", "events", "errors", "modifiers", "infotext", "recipe", "pictures", "headers", "catalog", "families",
+    "shelves", "library", "prompts", "adapters", "upscalers",
+}  # fmt: skip
 
 
 def imports(path: Path) -> Iterator[str]:

@@ -13,6 +13,7 @@ from extensions.hookspecs import hookimpl
 from pipelines.modifiers import Modifier
 
 if TYPE_CHECKING:
+    from pipelines.catalog import Catalog
     from pipelines.components import Components
 
 
@@ -27,13 +28,13 @@ class FreeUParams(BaseModel):
     s2: float = Field(0.2, ge=0.0, le=1.5, title="Skip, next", description="The same one level up.")
 
 
-class FreeU:
+class FreeU(Modifier):
     name = "freeu"
     title = "FreeU"
     Params = FreeUParams
 
     @contextmanager
-    def modify(self, components: "Components", params: FreeUParams) -> Iterator[None]:
+    def modify(self, components: "Components", params: FreeUParams, catalog: "Catalog") -> Iterator[None]:
         components.denoiser.enable_freeu(s1=params.s1, s2=params.s2, b1=params.b1, b2=params.b2)
         try:
             yield

@@ -2,9 +2,15 @@
 
 from collections.abc import Mapping
 
-from .family import Family, FileLayout, Signature
+from .family import Family, Parted
+from .pixart import PIXART_SIGMA
 from .sd import SD1, SD2
+from .sd3 import SD3
+from .sdxl import SDXL, SDXL_REFINER
 
-FAMILIES: Mapping[str, Family] = {family.name: family for family in (SD2, SD1)}  # asked in this order: the more particular first
+FAMILIES: Mapping[str, Family] = {
+    family.name: family
+    for family in (PIXART_SIGMA, SD3, SDXL_REFINER, SDXL, SD2, SD1)  # asked in this order: the more particular first
+}
 
-__all__ = ["FAMILIES", "Family", "FileLayout", "Signature"]
+__all__ = ["FAMILIES", "Family", "Parted"]

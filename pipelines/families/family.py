@@ -1,62 +1,67 @@
-"""What a model family is: data, and the name of the module that holds its code."""
+"""What a model family is: data, and the names of the modules that hold its code."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+
+from ..headers import Header
+from .parts import Part
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import torch
 
     from ..components import Components, Conditioning
+    from ..plan import EncodePrompt
+    from ..prompts.tree import Part as PromptPart
 
 
 @dataclass(frozen=True)
-class Signature:
-    """What a checkpoint is told by, read from its index or header and never from its weights.
+class Parted:
+    """A checkpoint taken apart. `parts` and `tokenizers` go by diffusers' names of components; a tokenizer is a folder, or
+    None for the family's own. `tiny` is the checkpoint's small decoder for previews, `header` a single file's.
 
-    `pipeline` is the diffusers class a folder names ("" for a single file); `text_encoder` a transformers class or
-    "OpenCLIP"; `text_width` the width of the text the UNet attends to; `in_channels` what the UNet takes;
-    `pooled` whether it also takes a pooled text or class.
+    `tasks` are those it can do where they are not all of the family's. `native_size` is what it was trained at, if it tells.
+    `v_prediction_mark` names a tensor of the file whose spread is above the number in models that predict velocity.
+    `notice` is a sentence about what it lacks and can do without. `pipeline_config` is what diffusers' pipeline of it is told
+    besides its components, by diffusers' names.
     """
 
-    pipeline: str
-    text_encoder: str
-    text_width: int
-    in_channels: int
-    latent_channels: int
-    pooled: bool = False
+    family: "Family"
+    parts: Mapping[str, Part]
+    scheduler_config: Mapping[str, Any]
+    tokenizers: Mapping[str, Path | None]
+    tiny: Part | None = None
+    header: Header | None = None
+    tasks: tuple[str, ...] | None = None
+    native_size: tuple[int, int] | None = None
+    v_prediction_mark: tuple[str, float] | None = None
+    notice: str = ""
+    pipeline_config: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class FileLayout:
-    """How a single file of the family is laid out, and what its shapes do not tell.
+class FamilyFiles(Protocol):
+    """The module behind `Family.files`: free of torch, it says what a checkpoint on disk is, from names and shapes alone.
 
-    `text` is the naming of the text encoder, "clip" or "open_clip", found under the first of `text_prefixes` that occurs.
+    Each function gives None for what is not of `family`, and raises `CheckpointError` for what is and cannot be used.
     """
 
-    text: str
-    text_prefixes: tuple[str, ...]
-    unet_heads: int | None = None
-    unet_head_width: int | None = None
-    most_text_layers: int = 256
-    pad_token: str = "<|endoftext|>"
-    vae_config: Mapping[str, Any] = field(default_factory=lambda: {"scaling_factor": 0.18215})
-    scheduler_config: Mapping[str, Any] = field(default_factory=dict)
-    v_prediction_mark: tuple[str, float] | None = None  # a tensor whose spread is above this in v-prediction models
+    def folder(self, family: "Family", path: Path, index: Mapping[str, Any]) -> Parted | None: ...
+    def file(self, family: "Family", header: Header) -> Parted | None: ...
 
 
 class FamilyCode(Protocol):
     """The module behind `Family.code`; it may import torch."""
 
-    def encode_prompt(self, components: "Components", prompt: str, clip_skip: int) -> "Conditioning": ...
-    def pair(self, a: "Conditioning", b: "Conditioning") -> "tuple[Conditioning, Conditioning]": ...
+    def encode(self, components: "Components", prompts: "Sequence[PromptPart]", stage: "EncodePrompt") -> "Conditioning": ...
+    def align(self, conditionings: "Sequence[Conditioning]") -> "list[Conditioning]": ...
     def predict(
         self, denoiser: "torch.nn.Module", latents: "torch.Tensor", timesteps: "torch.Tensor", conditioning: "Conditioning"
     ) -> "torch.Tensor": ...
-    def load_tokenizer(self, folder: "Path | None", pad_token: str) -> Any: ...
+
+    # A family whose negative prompts are told otherwise than its prompts also has `encode_negative`, like `encode`.
+    def load_tokenizer(self, family: "Family", component: str, folder: Path | None) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -65,40 +70,50 @@ class Family:
 
     `latent_rgb_factors` (one row of 3 per latent channel) and `latent_rgb_bias` turn latents into RGB in [-1, 1].
     `tiny_decoder_files` are names looked for in the folders of approximate VAEs. `recommended` are fields of a request.
+    `settings` is data for the family's own modules. `noise` says how latents and noise mix, and so which samplers fit.
+    Latents have a multiple of `latent_multiple` along both sides (transformers see patches of them).
     """
 
     name: str
     title: str
     native_size: tuple[int, int]
     pipelines: frozenset[str]
-    layout: FileLayout
+    files: str
+    code: str
     latent_rgb_factors: tuple[tuple[float, ...], ...]
     latent_rgb_bias: tuple[float, ...]
-    tiny_decoder_files: tuple[str, ...]
-    text_width: int | None = None  # None: any
+    tiny_decoder_files: tuple[str, ...] = ()
+    settings: Any = None
+    denoiser: str = "unet"
+    noise: Literal["diffusion", "flow"] = "diffusion"
+    latent_multiple: int = 1
     tasks: tuple[str, ...] = ("txt2img", "img2img", "inpaint")
     recommended: Mapping[str, Any] = field(default_factory=dict)
-    code: str = "pipelines.families.clip_unet"
 
-    def recognise(self, signature: Signature) -> bool:
-        if signature.text_encoder == "OpenCLIP":
-            fits = self.layout.text == "open_clip"
-        else:
-            fits = signature.text_encoder in ("", "CLIPTextModel") and self.text_width in (None, signature.text_width)
-        runs = not signature.pipeline or signature.pipeline in self.pipelines
-        return fits and runs and signature.in_channels == signature.latent_channels and not signature.pooled
+    def read_folder(self, path: Path, index: Mapping[str, Any]) -> Parted | None:
+        """A diffusers folder taken apart if it is of this family; `index` is its model_index.json. Raises `CheckpointError`."""
+        return self._files().folder(self, path, index)
 
-    def encode_prompt(self, components: "Components", prompt: str, clip_skip: int = 0) -> "Conditioning":
-        """What the denoiser is told for one prompt: {"encoder_hidden_states": (1, 77 * chunks, width)}.
+    def read_file(self, header: Header) -> Parted | None:
+        """A single file taken apart if it is of this family. Raises `CheckpointError`."""
+        return self._files().file(self, header)
 
-        `clip_skip` last layers of the text encoder are left out, as diffusers counts them. Raises `InvalidRequest` when
-        the encoder has not that many.
+    def encode(self, components: "Components", prompts: "Sequence[PromptPart]", stage: "EncodePrompt") -> "Conditioning":
+        """What the denoiser is told for one prompt: named tensors (1, ...), such as "encoder_hidden_states" (1, tokens, width).
+
+        `prompts` has one prompt for each text encoder; the last holds for those that follow. Raises `InvalidRequest` for a
+        `clip_skip` that the encoder has not the layers for.
         """
-        return self._code().encode_prompt(components, prompt, clip_skip)
+        return self._code().encode(components, prompts, stage)
 
-    def pair(self, a: "Conditioning", b: "Conditioning") -> "tuple[Conditioning, Conditioning]":
-        """Both made equally long, so that they fit into one batch."""
-        return self._code().pair(a, b)
+    def encode_negative(self, components: "Components", prompts: "Sequence[PromptPart]", stage: "EncodePrompt") -> "Conditioning":
+        """What the denoiser is told for what is not wanted; like `encode`, which is the same for most families."""
+        code = self._code()
+        return getattr(code, "encode_negative", code.encode)(components, prompts, stage)
+
+    def align(self, conditionings: "Sequence[Conditioning]") -> "list[Conditioning]":
+        """All made equally long, so that they fit into one batch; none changes its meaning by it."""
+        return self._code().align(conditionings)
 
     def predict(
         self, denoiser: "torch.nn.Module", latents: "torch.Tensor", timesteps: "torch.Tensor", conditioning: "Conditioning"
@@ -106,9 +121,12 @@ class Family:
         """The denoiser's raw output, (b, c, h, w) in the dtype of `latents` (b, c, h, w); `timesteps` is (b,)."""
         return self._code().predict(denoiser, latents, timesteps, conditioning)
 
-    def load_tokenizer(self, folder: "Path | None") -> Any:
-        """The tokenizer in a folder, or the family's own for a single file. Raises `CheckpointError`."""
-        return self._code().load_tokenizer(folder, self.layout.pad_token)
+    def load_tokenizer(self, component: str, folder: Path | None) -> Any:
+        """The tokenizer of a text encoder: the one in a folder, or the family's own for a single file. Raises `CheckpointError`."""
+        return self._code().load_tokenizer(self, component, folder)
+
+    def _files(self) -> FamilyFiles:
+        return cast(FamilyFiles, resolve_name(self.files))
 
     def _code(self) -> FamilyCode:
         return cast(FamilyCode, resolve_name(self.code))

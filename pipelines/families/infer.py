@@ -126,3 +126,21 @@ def _clip(tokens: tuple[int, ...], positions: tuple[int, ...]) -> dict[str, Any]
         "eos_token_id": vocabulary - 1,
         "pad_token_id": vocabulary - 1,
     }
+
+
+def t5(shapes: Shapes) -> dict[str, Any]:
+    """From transformers' names."""
+    buckets, heads = shapes["encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"]
+    dense = "encoder.block.0.layer.1.DenseReluDense"
+    gated = f"{dense}.wi_0.weight" in shapes
+    vocabulary, width = shapes["shared.weight" if "shared.weight" in shapes else "encoder.embed_tokens.weight"]
+    return {
+        "vocab_size": vocabulary,
+        "d_model": width,
+        "d_kv": shapes["encoder.block.0.layer.0.SelfAttention.q.weight"][0] // heads,
+        "d_ff": shapes[f"{dense}.{'wi_0' if gated else 'wi'}.weight"][0],
+        "num_layers": len(_indices(shapes, "encoder.block.{}.layer.0.SelfAttention.q.weight")),
+        "num_heads": heads,
+        "relative_attention_num_buckets": buckets,
+        "feed_forward_proj": "gated-gelu" if gated else "relu",
+    }

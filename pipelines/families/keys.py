@@ -54,6 +54,9 @@ def unet(config: Mapping[str, Any]) -> Iterator[Pair]:
         ("time_embedding.linear_1", "time_embed.0"), ("time_embedding.linear_2", "time_embed.2"),
     ):  # fmt: skip
         yield from _both(name, original)
+    if config.get("addition_embed_type") == "text_time":
+        for name, original in (("add_embedding.linear_1", "label_emb.0.0"), ("add_embedding.linear_2", "label_emb.0.2")):
+            yield from _both(name, original)
     yield from _unet_down(widths, layers, depths, attends)
     for index in (0, 1):
         yield from _resnet(f"mid_block.resnets.{index}", f"middle_block.{2 * index}", _UNET_RESNET, shortcut=False)
@@ -150,3 +153,29 @@ def open_clip(config: Mapping[str, Any]) -> Iterator[Pair]:
             yield f"{layer}.self_attn.{which}_proj.weight", f"{original}.attn.in_proj_weight:{third}"
             yield f"{layer}.self_attn.{which}_proj.bias", f"{original}.attn.in_proj_bias:{third}"
     yield from _both("final_layer_norm", "ln_final")
+
+
+def clip_with_projection(config: Mapping[str, Any]) -> Iterator[Pair]:
+    """A CLIPTextModelWithProjection in transformers' own names."""
+    yield from ((f"text_model.{name}", f"text_model.{original}") for name, original in clip(config))
+    yield "text_projection.weight", "text_projection.weight"
+
+
+def open_clip_with_projection(config: Mapping[str, Any]) -> Iterator[Pair]:
+    """The same CLIPTextModelWithProjection from OpenCLIP's layout, which multiplies by its projection from the other side."""
+    yield from ((f"text_model.{name}", original) for name, original in open_clip(config))
+    yield "text_projection.weight", "text_projection:transposed"
+
+
+def t5(config: Mapping[str, Any]) -> Iterator[Pair]:
+    """A T5EncoderModel in transformers' own names; its embedding has two, of which files may leave out either."""
+    gated = str(config.get("feed_forward_proj", "relu")).startswith("gated-")
+    inner = ("wi_0", "wi_1", "wo") if gated else ("wi", "wo")
+    names = ["shared.weight", "encoder.embed_tokens.weight"]
+    for block in range(int(config["num_layers"])):
+        layer = f"encoder.block.{block}.layer"
+        names += [f"{layer}.0.SelfAttention.{which}.weight" for which in "qkvo"]
+        names += [f"{layer}.0.SelfAttention.relative_attention_bias.weight"] if block == 0 else []
+        names += [f"{layer}.{place}.layer_norm.weight" for place in (0, 1)]
+        names += [f"{layer}.1.DenseReluDense.{which}.weight" for which in inner]
+    yield from ((name, name) for name in (*names, "encoder.final_layer_norm.weight"))

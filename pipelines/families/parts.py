@@ -5,7 +5,7 @@ The catalog asks for parts to say what is broken; the loader builds modules from
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from .. import headers
 from ..errors import CheckpointError
 from ..headers import Header, Stamp, TensorInfo
-from . import keys
+from . import keys, sd3_keys
 
 _CONFIG_BYTES = 2**22
 
@@ -26,9 +26,13 @@ class Architecture:
     weights: str  # the stem of its file of weights in a folder
     names: Callable[[Mapping[str, Any]], Iterable[tuple[str, str]]] | None = None
     plain: Callable[[Mapping[str, Any]], bool] = lambda config: True
+    tied: Mapping[str, str] = field(default_factory=dict)  # weights that are another one again, and that files may leave out
 
 
-_UNUSUAL = ("class_embed_type", "addition_embed_type", "encoder_hid_dim", "num_class_embeds", "dual_cross_attention", "time_cond_proj_dim")
+_UNUSUAL = (
+    "class_embed_type", "encoder_hid_dim", "num_class_embeds", "dual_cross_attention", "time_cond_proj_dim",
+    "reverse_transformer_layers_per_block",
+)  # fmt: skip
 
 
 def _plain_unet(config: Mapping[str, Any]) -> bool:
@@ -37,6 +41,7 @@ def _plain_unet(config: Mapping[str, Any]) -> bool:
         blocks <= {"DownBlock2D", "UpBlock2D", "CrossAttnDownBlock2D", "CrossAttnUpBlock2D"}
         and config.get("mid_block_type", "UNetMidBlock2DCrossAttn") == "UNetMidBlock2DCrossAttn"
         and config.get("time_embedding_type", "positional") == "positional"
+        and config.get("addition_embed_type") in (None, "text_time")
         and not any(config.get(key) for key in _UNUSUAL)
     )
 
@@ -50,17 +55,30 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "AutoencoderKL": Architecture("diffusers:AutoencoderKL.from_config", "diffusion_pytorch_model", keys.vae, _plain_vae),
     "AutoencoderTiny": Architecture("pipelines.loading:tiny_decoder", "diffusion_pytorch_model"),
     "CLIPTextModel": Architecture("pipelines.loading:clip_text_model", "model", keys.clip),
+    "CLIPTextModelWithProjection": Architecture("pipelines.loading:clip_text_model_with_projection", "model", keys.clip_with_projection),
+    "T5EncoderModel": Architecture("pipelines.loading:t5_encoder", "model", keys.t5, tied={"encoder.embed_tokens.weight": "shared.weight"}),
+    "SD3Transformer2DModel": Architecture("pipelines.loading:sd3_transformer", "diffusion_pytorch_model", sd3_keys.transformer),
 }
+
+
+def architecture_of(name: str) -> Architecture:
+    """A class by its name: one of the table, else a model of diffusers, whose folder needs no more than its own configuration.
+
+    Only names that a family allows get here.
+    """
+    return ARCHITECTURES.get(name) or Architecture(f"diffusers:{name}.from_config", "diffusion_pytorch_model")
 
 
 @dataclass(frozen=True)
 class Piece:
-    """One weight in a file: all of tensor `name`, or its `third`-th third along the first axis."""
+    """One weight in a file: all of tensor `name`, or its `third`-th third along the first axis; `form` says what else is done
+    to it ("swap": its halves along the first axis change places; "transposed": its two axes do)."""
 
     stamp: Stamp
     name: str
     info: TensorInfo
     third: int | None = None
+    form: str = ""
 
     @property
     def span(self) -> tuple[int, int]:
@@ -91,7 +109,8 @@ class Part:
     @property
     def elements(self) -> int:
         """How many numbers its weights are."""
-        return sum((end - start) * 8 // headers.BITS[piece.info.dtype] for piece in self.pieces.values() for start, end in (piece.span,))
+        pieces = set(self.pieces.values())  # a tied weight is there once
+        return sum((end - start) * 8 // headers.BITS[piece.info.dtype] for piece in pieces for start, end in (piece.span,))
 
     @property
     def dtypes(self) -> set[str]:
@@ -128,12 +147,12 @@ def read_json(path: Path) -> dict[str, Any]:
     return found
 
 
-def expected(architecture: str, config: Mapping[str, Any], where: str) -> list[tuple[str, str]]:
+def expected(name: str, config: Mapping[str, Any], where: str) -> list[tuple[str, str]]:
     """(diffusers name, original name) of each weight, or nothing where the configuration is not plain.
 
     Raises `CheckpointError`, which says `where`.
     """
-    kind = ARCHITECTURES[architecture]
+    kind = architecture_of(name)
     try:
         if kind.names is None or not kind.plain(config):
             return []
@@ -153,17 +172,29 @@ def folder_part(folder: Path, component: str, architectures: Iterable[str]) -> P
     if named not in allowed:
         raise CheckpointError(f"{_component(folder)} is a {str(named)[:60]}, where {' or '.join(allowed)} is needed.")
     pieces = {
-        modern_name(name): Piece(header.stamp, name, info)
-        for header in weight_files(folder, ARCHITECTURES[named].weights)
+        modern_name(name, named): Piece(header.stamp, name, info)
+        for header in weight_files(folder, architecture_of(named).weights)
         for name, info in header.tensors.items()
     }
+    pieces |= _tied(named, pieces)
     missing = tuple(name for name, _ in expected(named, config, _component(folder)) if name not in pieces)
     return Part(component, named, config, pieces, missing)
 
 
-def modern_name(name: str) -> str:
+def _tied(architecture_name: str, pieces: Mapping[str, Piece]) -> dict[str, Piece]:
+    """Pieces for the tied weights that the files name once."""
+    found = {}
+    for name, other in architecture_of(architecture_name).tied.items():
+        for missing, there in ((name, other), (other, name)):
+            if missing not in pieces and there in pieces:
+                found[missing] = pieces[there]
+    return found
+
+
+def modern_name(name: str, architecture_name: str = "") -> str:
     """Today's name of a weight: older transformers wrote a prefix, older diffusers other names in the VAE's attention."""
-    name = name.removeprefix("text_model.")
+    if architecture_name != "CLIPTextModelWithProjection":  # which still has the prefix
+        name = name.removeprefix("text_model.")
     if ".attentions." in name and "transformer_blocks" not in name:
         for old, new in ((".query.", ".to_q."), (".key.", ".to_k."), (".value.", ".to_v."), (".proj_attn.", ".to_out.0.")):
             name = name.replace(old, new)
@@ -197,13 +228,16 @@ def weight_files(folder: Path, stem: str) -> Iterator[Header]:
 def mapped_part(
     component: str, architecture: str, config: Mapping[str, Any], pairs: Iterable[tuple[str, str]], header: Header, prefix: str
 ) -> Part:
-    """A component inside a single file: `pairs` lead from diffusers' names to the file's, which begin with `prefix`."""
-    pieces, missing = {}, []
+    """A component inside a single file: `pairs` lead from diffusers' names to the file's, which begin with `prefix`; after a
+    colon a pair says which third of the tensor is meant, or the form it is brought into (see `Piece`)."""
+    pieces, absent = {}, {}
     for name, original in pairs:
-        original, _, third = original.partition(":")
+        original, _, form = original.partition(":")
         info = header.tensors.get(prefix + original)
         if info is None:
-            missing.append(prefix + original)
+            absent[name] = prefix + original
         else:
-            pieces[name] = Piece(header.stamp, prefix + original, info, int(third) if third else None)
-    return Part(component, architecture, config, pieces, tuple(missing))
+            third = int(form) if form.isdigit() else None
+            pieces[name] = Piece(header.stamp, prefix + original, info, third, "" if form.isdigit() else form)
+    pieces |= _tied(architecture, pieces)
+    return Part(component, architecture, config, pieces, tuple(original for name, original in absent.items() if name not in pieces))

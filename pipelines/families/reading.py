@@ -1,7 +1,6 @@
-"""Checkpoints and VAEs on disk, taken apart into parts: diffusers folders and single files in the original layout."""
+"""Checkpoints and VAEs on disk: asked of each family in turn, with the means that families take them apart by."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,23 +8,20 @@ from .. import headers
 from ..errors import CheckpointError
 from ..headers import Header
 from . import infer, keys
-from .family import Family, FileLayout, Signature
+from .family import Family, Parted
 from .parts import Part, folder_part, mapped_part, modern_name, read_json
 
 UNET = "model.diffusion_model."
-VAE_PREFIXES = ("first_stage_model.", "vae.", "")
-COMPONENTS: Mapping[str, tuple[str, ...]] = {
-    "unet": ("UNet2DConditionModel",),
-    "vae": ("AutoencoderKL",),
-    "text_encoder": ("CLIPTextModel",),
-}
+FILE_VAE = ("first_stage_model.",)
+VAE_PREFIXES = (*FILE_VAE, "vae.", "")
+VAES = ("AutoencoderKL",)
 
 # What a file that is no checkpoint of ours most likely is, by a part of a name of one of its tensors.
 _HINTS = (
     ("lora_", "a LoRA, which changes a checkpoint and is none itself"),
     (".lora_A.", "a LoRA, which changes a checkpoint and is none itself"),
-    ("conditioner.embedders.", "a Stable Diffusion XL checkpoint"),
-    ("joint_blocks.", "a Stable Diffusion 3 checkpoint"),
+    ("conditioner.embedders.", "a Stable Diffusion XL checkpoint of a kind that is not known here"),
+    ("joint_blocks.", "a Stable Diffusion 3 checkpoint of a kind that is not known here"),
     ("double_blocks.", "a Flux checkpoint"),
     ("control_model.", "a ControlNet"),
     ("controlnet_cond_embedding.", "a ControlNet"),
@@ -35,51 +31,50 @@ _HINTS = (
 )
 
 
-@dataclass(frozen=True)
-class Parted:
-    """A checkpoint taken apart. `tiny` is its own small decoder for previews, `header` a single file's."""
-
-    family: Family
-    parts: Mapping[str, Part]
-    scheduler_config: Mapping[str, Any]
-    tokenizer: Path | None
-    tiny: Part | None = None
-    header: Header | None = None
-
-
 def checkpoint(path: Path, families: Mapping[str, Family]) -> Parted:
     """Raises `CheckpointError` with one sentence for what cannot be run: damaged, incomplete, of no known family."""
-    return _folder(path, families) if path.is_dir() else _file(path, families)
+    known = ", ".join(family.title for family in families.values())
+    if path.is_dir():
+        index = read_json(path / "model_index.json")
+        pipeline = str(index.get("_class_name", ""))[:80]
+        parted = _first(family.read_folder(path, index) for family in families.values() if pipeline in family.pipelines)
+        unknown = f"is for diffusers' {pipeline or 'unnamed pipeline'}, which is of no family that is known here"
+    else:
+        header = headers.read(path)
+        parted = _first(family.read_file(header) for family in families.values())
+        unknown = "is " + next((hint for mark, hint in _HINTS if any(mark in name for name in header.tensors)), "not a checkpoint: it has no UNet")
+        if UNET + "input_blocks.0.0.weight" in header.tensors and "checkpoint of a kind" not in unknown:
+            unknown = "is of no family that is known here"
+    if parted is None:
+        raise CheckpointError(f"{path.name} {unknown}; known are: {known}." if "known here" in unknown else f"{path.name} {unknown}.")
+    complete(path.name, parted.parts)
+    return parted
 
 
-def _folder(path: Path, families: Mapping[str, Family]) -> Parted:
-    index = read_json(path / "model_index.json")
-    pipeline = str(index.get("_class_name", ""))[:80]
-    if not any(pipeline in family.pipelines for family in families.values()):
-        raise CheckpointError(f"{path.name} is for diffusers' {pipeline or 'unnamed pipeline'}, which is of no family that is known here.")
-    encoder = index.get("text_encoder")
-    encoder = encoder[1] if isinstance(encoder, list) and len(encoder) == 2 else None
-    if encoder not in COMPONENTS["text_encoder"]:
-        raise CheckpointError(f"{path.name} has {encoder!s:.60} as text encoder, where CLIPTextModel is needed.")
-    parts = {name: folder_part(path / name, name, kinds) for name, kinds in COMPONENTS.items()}
-    unet, vae = parts["unet"].config, parts["vae"].config
-    signature = Signature(
-        pipeline=pipeline,
-        text_encoder=encoder,
-        text_width=_whole(unet.get("cross_attention_dim")),
-        in_channels=_whole(unet.get("in_channels", 4)),
-        latent_channels=_whole(vae.get("latent_channels", 4)),
-        pooled=bool(unet.get("addition_embed_type") or unet.get("class_embed_type")),
-    )
-    family = _family(path.name, signature, families)
-    tokenizer = path / "tokenizer"
-    if not (tokenizer / "tokenizer.json").is_file() and not all((tokenizer / name).is_file() for name in ("vocab.json", "merges.txt")):
-        raise CheckpointError(f"{path.name} has no tokenizer (tokenizer/vocab.json and merges.txt).")
-    _complete(path.name, parts)
-    return Parted(family, parts, read_json(path / "scheduler" / "scheduler_config.json"), tokenizer, _own_tiny(path / "vae_tiny"))
+def _first(found: Iterable[Parted | None]) -> Parted | None:
+    return next((parted for parted in found if parted is not None), None)
 
 
-def _own_tiny(folder: Path) -> Part | None:
+def folder_parts(path: Path, components: Mapping[str, tuple[str, ...]]) -> dict[str, Part]:
+    """The components of a diffusers folder by name; `components` says which classes each may be."""
+    return {name: folder_part(path / name, name, kinds) for name, kinds in components.items()}
+
+
+def named_class(index: Mapping[str, Any], component: str) -> str | None:
+    """The class that a model_index.json names for a component, or None."""
+    named = index.get(component)
+    return named[1] if isinstance(named, list) and len(named) == 2 and isinstance(named[1], str) else None
+
+
+def clip_tokenizer(path: Path, name: str = "tokenizer") -> Path:
+    """The folder of a CLIP tokenizer inside a checkpoint. Raises `CheckpointError` when it is not there."""
+    folder = path / name
+    if not (folder / "tokenizer.json").is_file() and not all((folder / part).is_file() for part in ("vocab.json", "merges.txt")):
+        raise CheckpointError(f"{path.name} has no tokenizer ({name}/vocab.json and merges.txt).")
+    return folder
+
+
+def own_tiny(folder: Path) -> Part | None:
     """A preview decoder is a comfort: without a sound one, previews are made another way."""
     try:
         return folder_part(folder, "tiny_decoder", ("AutoencoderTiny",)) if folder.is_dir() else None
@@ -87,42 +82,13 @@ def _own_tiny(folder: Path) -> Part | None:
         return None
 
 
-def _whole(value: Any) -> int:
-    return value if isinstance(value, int) else 0
+def native_size(sample_size: Any, vae: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Pixels that a denoiser of `sample_size` latents was trained at, where its configuration says so."""
+    side = sample_size * 2 ** (len(vae["block_out_channels"]) - 1) if isinstance(sample_size, int) else 0
+    return (side, side) if 64 <= side <= 2048 and side % 8 == 0 else None
 
 
-def _file(path: Path, families: Mapping[str, Family]) -> Parted:
-    header = headers.read(path)
-    shapes = _shapes(header, UNET)
-    if "input_blocks.0.0.weight" not in shapes:
-        hint = next((hint for mark, hint in _HINTS if any(mark in name for name in header.tensors)), "not a checkpoint: it has no UNet")
-        raise CheckpointError(f"{path.name} is {hint}.")
-    texts = {layout.text: _prefix(header, layout) for layout in (family.layout for family in families.values())}
-    with _Reading(path.name, "UNet"):
-        unet = infer.unet(shapes, heads=1, head_width=None)
-        latent_channels = unet["out_channels"]
-    signature = Signature(
-        pipeline="",
-        text_encoder={"clip": "CLIPTextModel", "open_clip": "OpenCLIP"}.get(
-            next((text for text, prefix in texts.items() if prefix), ""), ""
-        ),
-        text_width=unet["cross_attention_dim"],
-        in_channels=unet["in_channels"],
-        latent_channels=latent_channels,
-        pooled=any(name.startswith("label_emb.") for name in shapes) or any(name.startswith("conditioner.") for name in header.tensors),
-    )
-    family = _family(path.name, signature, families)
-    layout = family.layout
-    with _Reading(path.name, "UNet"):
-        config = infer.unet(shapes, layout.unet_heads, layout.unet_head_width)
-        parts = {"unet": mapped_part("unet", "UNet2DConditionModel", config, keys.unet(config), header, UNET)}
-    parts["vae"] = _file_vae(header, VAE_PREFIXES[:1], layout.vae_config)
-    parts["text_encoder"] = _file_text(header, layout)
-    _complete(path.name, parts)
-    return Parted(family, parts, layout.scheduler_config, None, header=header)
-
-
-class _Reading:
+class Reading:
     """Turns what `infer` stumbles over into a sentence."""
 
     def __init__(self, name: str, what: str) -> None:
@@ -137,44 +103,24 @@ class _Reading:
             raise CheckpointError(f"{self._name} is incomplete: its {self._what} lacks weights{what}.") from None
 
 
-def _shapes(header: Header, prefix: str) -> dict[str, tuple[int, ...]]:
+def shapes_of(header: Header, prefix: str) -> dict[str, tuple[int, ...]]:
     return {name[len(prefix) :]: info.shape for name, info in header.tensors.items() if name.startswith(prefix)}
 
 
-_TEXT_ENCODERS = {"clip": "CLIPTextModel", "open_clip": "OpenCLIP"}
-_TEXT_MARKS = {"clip": "final_layer_norm.weight", "open_clip": "ln_final.weight"}
-
-
-def _prefix(header: Header, layout: FileLayout) -> str:
-    """Where the text encoder of this layout begins, or "" when there is none."""
-    return next((prefix for prefix in layout.text_prefixes if prefix + _TEXT_MARKS[layout.text] in header.tensors), "")
-
-
-def _file_text(header: Header, layout: FileLayout) -> Part:
-    prefix = _prefix(header, layout)
-    if not prefix:
-        raise CheckpointError(f"{header.stamp.path.name} carries no text encoder; a complete checkpoint is needed.")
-    shapes = _shapes(header, prefix)
-    with _Reading(header.stamp.path.name, "text encoder"):
-        config = infer.clip(shapes) if layout.text == "clip" else infer.open_clip(shapes, layout.most_text_layers)
-        pairs: Callable[[Mapping[str, Any]], Any] = keys.clip if layout.text == "clip" else keys.open_clip
-        return mapped_part("text_encoder", "CLIPTextModel", config, pairs(config), header, prefix)
-
-
-def _file_vae(header: Header, prefixes: tuple[str, ...], config: Mapping[str, Any]) -> Part:
+def file_vae(header: Header, prefixes: tuple[str, ...], config: Mapping[str, Any]) -> Part:
     """A VAE under one of `prefixes`, with original or diffusers names; `config` adds what shapes do not tell."""
     name = header.stamp.path.name
     for prefix in prefixes:
-        shapes = _shapes(header, prefix)
+        shapes = shapes_of(header, prefix)
         if "decoder.conv_in.weight" not in shapes:
             continue
         original = "decoder.mid.block_1.conv1.weight" in shapes
-        with _Reading(name, "VAE"):
+        with Reading(name, "VAE"):
             found = {**(infer.vae if original else infer.diffusers_vae)(shapes), **config}
             pairs = list(keys.vae(found)) if original else _diffusers_pairs(shapes, found)
             return mapped_part("vae", "AutoencoderKL", found, pairs, header, prefix)
     raise CheckpointError(
-        f"{name} carries no VAE; a complete checkpoint is needed." if prefixes == VAE_PREFIXES[:1] else f"{name} is not a VAE."
+        f"{name} carries no VAE; a complete checkpoint is needed." if prefixes == FILE_VAE else f"{name} is not a VAE."
     )
 
 
@@ -183,22 +129,7 @@ def _diffusers_pairs(shapes: Mapping[str, Any], config: Mapping[str, Any]) -> li
     return [(name, present.get(name, name)) for name, _ in keys.vae(config)]
 
 
-def _family(name: str, signature: Signature, families: Mapping[str, Family]) -> Family:
-    for family in families.values():
-        if family.recognise(signature):
-            return family
-    known = ", ".join(family.title for family in families.values())
-    if signature.pooled:
-        raise CheckpointError(f"{name} is a Stable Diffusion XL checkpoint or one of its kin; known here are: {known}.")
-    if signature.in_channels != signature.latent_channels:
-        raise CheckpointError(
-            f"{name} takes {signature.in_channels} channels where its VAE has {signature.latent_channels} "
-            "(an inpainting, depth or editing checkpoint), which cannot be run yet."
-        )
-    raise CheckpointError(f"{name} is of no family that is known here; known are: {known}.")
-
-
-def _complete(name: str, parts: Mapping[str, Part]) -> None:
+def complete(name: str, parts: Mapping[str, Part]) -> None:
     for part in parts.values():
         if part.missing:
             more = f" and {len(part.missing) - 1} more" if len(part.missing) > 1 else ""
@@ -211,17 +142,17 @@ def vae(path: Path) -> Part:
     A single file knows no scaling factor: its part has none, and the checkpoint's applies. Raises `CheckpointError`.
     """
     if path.is_dir():
-        part = folder_part(path if (path / "config.json").is_file() else path / "vae", "vae", COMPONENTS["vae"])
+        part = folder_part(path if (path / "config.json").is_file() else path / "vae", "vae", VAES)
     else:
-        part = _file_vae(headers.read(path), VAE_PREFIXES, {})
-    _complete(path.name, {"vae": part})
+        part = file_vae(headers.read(path), VAE_PREFIXES, {})
+    complete(path.name, {"vae": part})
     return part
 
 
 def tiny_decoder(path: Path) -> Part:
     """A TAESD decoder in its original layout, whose layers are counted from 1 (0 is a clamp without weights). Raises `CheckpointError`."""
     header = headers.read(path)
-    with _Reading(path.name, "decoder"):
-        config = infer.tiny_decoder(_shapes(header, ""))
+    with Reading(path.name, "decoder"):
+        config = infer.tiny_decoder(shapes_of(header, ""))
         pairs = [(f"decoder.layers.{int(place) - 1}.{rest}", name) for name in header.tensors for place, _, rest in (name.partition("."),)]
     return mapped_part("tiny_decoder", "AutoencoderTiny", config, pairs, header, "")

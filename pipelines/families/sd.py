@@ -1,6 +1,7 @@
 """Stable Diffusion 1 and 2: a UNet that attends to the hidden states of one CLIP text encoder."""
 
-from .family import Family, FileLayout
+from .family import Family
+from .sd_files import FileLayout
 
 _SCHEDULER = {
     "_class_name": "PNDMScheduler",
@@ -14,11 +15,20 @@ _SCHEDULER = {
     "clip_sample": False,
     "prediction_type": "epsilon",
 }
-_PIPELINES = frozenset({"StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline", "StableDiffusionInpaintPipeline"})
+_PIPELINES = frozenset(
+    {
+        "StableDiffusionPipeline",
+        "StableDiffusionImg2ImgPipeline",
+        "StableDiffusionInpaintPipeline",
+        "StableDiffusionInstructPix2PixPipeline",
+        "LatentConsistencyModelPipeline",
+    }
+)
 
 # Least squares over latents of photographs and drawings, against the pictures they came from at an eighth of their size.
 _RGB_FACTORS = ((0.2971, 0.2369, 0.2113), (0.1645, 0.2550, 0.1502), (-0.1317, 0.1560, 0.2119), (-0.1971, -0.2711, -0.4869))
 _RGB_BIAS = (-0.0506, -0.1148, -0.1294)
+_FILES, _CODE = "pipelines.families.sd_files", "pipelines.families.clip_unet"
 _TINY_DECODERS = ("taesd_decoder.safetensors",)
 
 SD2 = Family(
@@ -26,15 +36,17 @@ SD2 = Family(
     title="Stable Diffusion 2",
     native_size=(768, 768),
     pipelines=_PIPELINES,
-    text_width=1024,
-    layout=FileLayout(
+    files=_FILES,
+    code=_CODE,
+    settings=FileLayout(
         text="open_clip",
+        text_width=1024,
         text_prefixes=("cond_stage_model.model.",),
         unet_head_width=64,
         most_text_layers=23,
         pad_token="!",
         scheduler_config=_SCHEDULER,
-        v_prediction_mark=("output_blocks.11.1.transformer_blocks.0.norm1.bias", 0.09),
+        v_prediction_mark=("model.diffusion_model.output_blocks.11.1.transformer_blocks.0.norm1.bias", 0.09),
     ),
     latent_rgb_factors=_RGB_FACTORS,
     latent_rgb_bias=_RGB_BIAS,
@@ -47,7 +59,9 @@ SD1 = Family(
     title="Stable Diffusion 1",
     native_size=(512, 512),
     pipelines=_PIPELINES,
-    layout=FileLayout(
+    files=_FILES,
+    code=_CODE,
+    settings=FileLayout(
         text="clip",
         text_prefixes=("cond_stage_model.transformer.text_model.", "cond_stage_model.transformer."),
         unet_heads=8,

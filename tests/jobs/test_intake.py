@@ -13,6 +13,7 @@ from jobs.intake import Intake, fitted
 from jobs.store import BlobStore
 from pipelines.catalog import Catalog
 from pipelines.errors import BadPicture, InvalidRequest, StudioError, UnknownName
+from pipelines.modifiers import Modifier
 from pipelines.names import SCHEDULERS
 
 
@@ -20,7 +21,7 @@ class Strength(BaseModel):
     scale: float = 1.0
 
 
-class Boost:
+class Boost(Modifier):
     name, title, Params = "boost", "Boost", Strength
 
 

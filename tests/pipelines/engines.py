@@ -17,6 +17,7 @@ from pipelines.engine import Engine
 from pipelines.events import Cancelled, Developed, EngineEvent, Failed, Finished, Work
 from pipelines.families import FAMILIES
 from pipelines.names import SCHEDULERS
+from pipelines.prompts.clip_tokenizer import ClipTokenizer
 from pipelines.request import TASKS, Request
 from tests.toys import toy_components
 
@@ -39,7 +40,8 @@ class Blobs(dict[str, bytes]):
 class Shelf:
     """A manager over components that are there already; knows whether they are held."""
 
-    device = "cpu"
+    device = torch.device("cpu")
+    catalog = None
 
     def __init__(self, **models: Components) -> None:
         self.models = models
@@ -53,15 +55,24 @@ class Shelf:
         components = self.models[checkpoint]
         self.held.append(checkpoint)
         try:
-            yield components if vae == "automatic" else replace(components, vae=self.models[vae].vae, vae_name=vae)
+            yield components if vae == "automatic" else replace(components.with_modules(vae=self.models[vae].vae), vae_name=vae)
         finally:
             self.held.remove(checkpoint)
 
     def loaded(self) -> list[str]:
         return list(self.models)
 
-    def memory_bytes(self) -> int:
-        return 0
+    def status(self) -> dict[str, Any]:
+        return {"loaded": list(self.models), "memory_bytes": 0, "memory_plan": "", "device": str(self.device)}
+
+    def ahead(self, target: tuple[str, str] | None) -> None:
+        pass
+
+    def load(self, checkpoint: str, vae: str = "automatic") -> None:
+        pass
+
+    def spare(self) -> bool:
+        return False
 
 
 def components(parts: Mapping[str, Any], name: str = "toy", **more: Any) -> Components:
@@ -71,10 +82,8 @@ def components(parts: Mapping[str, Any], name: str = "toy", **more: Any) -> Comp
         checkpoint=name,
         vae_name="automatic",
         family=family,
-        tokenizer=parts["tokenizer"],
-        text_encoder=parts["text_encoder"],
-        denoiser=parts["unet"],
-        vae=parts["vae"],
+        modules={name: parts[name] for name in ("text_encoder", "unet", "vae")},
+        tokenizers={"text_encoder": ClipTokenizer(parts["tokenizer"].get_vocab(), [])},
         scheduler_config=dict(parts["scheduler"].config),
         device=torch.device("cpu"),
         dtype=parts["unet"].dtype,

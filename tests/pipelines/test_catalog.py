@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from pipelines import shelves
 from pipelines.catalog import BUILT_IN, Catalog, ModelInfo
 from pipelines.errors import CheckpointError, UnknownName
 from pipelines.families import FAMILIES
@@ -246,3 +247,55 @@ def test_no_torch_is_needed(toy: Path) -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["sd1", "False", "False"]
+
+
+def cached(hub: Path, repo: str, toy: Path, commit: str = "a" * 40, main: bool = True) -> Path:
+    """A repo as huggingface_hub keeps it: blobs by hash, and links to them in a snapshot."""
+    folder = hub / f"models--{repo.replace('/', '--')}"
+    for path in toy.rglob("*"):
+        if path.is_file():
+            blob = folder / "blobs" / f"{len(list(folder.glob('blobs/*')))}"
+            link = folder / "snapshots" / commit / path.relative_to(toy)
+            for place in (blob, link):
+                place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, blob)
+            link.symlink_to(os.path.relpath(blob, link.parent))
+    if main:
+        (folder / "refs").mkdir()
+        (folder / "refs" / "main").write_text(commit)
+    return folder
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a right there")
+def test_repos_of_the_hugging_face_cache(tmp_path: Path, toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = tmp_path / "hf" / "hub"
+    cached(hub, "artist/toy", toy)
+    cached(hub, "artist/by-commit", toy, main=False)
+    partial = cached(hub, "artist/half", toy)
+    (partial / "snapshots" / ("a" * 40) / "unet" / "diffusion_pytorch_model.safetensors").unlink()
+    (hub / "models--bert--base" / "snapshots" / "b").mkdir(parents=True)
+    cached(hub, "artist/odd", toy, main=False)
+    (hub / "models--artist--odd" / "refs").mkdir()
+    (hub / "models--artist--odd" / "refs" / "main").write_text("../../../..")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    assert shelves.hub_cache() == hub
+    found = names(Catalog([tmp_path / "none", hub]).checkpoints())
+    assert set(found) == {"artist/toy", "artist/by-commit", "artist/half", "artist/odd"}
+    assert found["artist/toy"] is found["artist/by-commit"] is found["artist/odd"] is None and "no weights" in str(found["artist/half"])
+    info = Catalog([hub]).checkpoint("artist/toy")
+    assert (info.kind, info.family) == ("folder", "sd1") and info.size_bytes > 10_000
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "nowhere"))
+    assert shelves.hub_cache() is None
+
+
+def test_a_pickle_that_was_converted_is_left_out(tmp_path: Path, single: Path) -> None:
+    put(single, tmp_path / "checkpoints" / "a.safetensors")
+    for name in ("a.ckpt", "b.ckpt"):
+        (tmp_path / "checkpoints" / name).write_bytes(b"\x80\x04.")
+    assert list(names(Catalog([tmp_path]).checkpoints())) == ["a.safetensors", "b.ckpt"]
+
+
+def test_comfys_folder_of_unets_is_no_checkpoint(tmp_path: Path, single: Path) -> None:
+    put(single, tmp_path / "unet" / "a.safetensors")
+    assert names(Catalog([tmp_path]).checkpoints()) == {"a.safetensors": None}

@@ -1,6 +1,7 @@
 """The loop as a coroutine: what it asks, what it makes of the answers, and what inpainting keeps."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,13 @@ import torch
 from diffusers import EulerDiscreteScheduler, StableDiffusionImg2ImgPipeline, StableDiffusionPipeline
 from PIL import Image
 
-from pipelines.denoise import Guidance, Predict
+from pipelines.denoise import Guidance, Predict, Told
 from pipelines.encode import source
 from pipelines.inpaint import Known, feather, paste
 from pipelines.names import SCHEDULERS
 from pipelines.plan import Decode, Denoise, EncodePicture, EncodePrompt, plan
 from pipelines.samplers import Model, Stepped
-from pipelines.starts import Material, begin
+from pipelines.starts import Material, Pass, develop
 from tests.pipelines.engines import Blobs, Shelf, components, engine, latents, request, run, toy
 from tests.toys import toy_components
 
@@ -27,23 +28,24 @@ WORDS = {"encoder_hidden_states": torch.zeros(2, 77, 16)}
 def material(tmp_path: Path, scheduler: str = "ddim", **fields: object) -> Material:
     parts = toy(tmp_path)
     denoise = next(stage for stage in plan(request(scheduler=scheduler, **fields), parts) if isinstance(stage, Denoise))
-    return Material(denoise, SCHEDULERS[scheduler], parts.scheduler_config, torch.device("cpu"), WORDS, None)
+    told = (Told(denoise.steps_run, WORDS),)
+    return Material((Pass(denoise, SCHEDULERS[scheduler], parts.scheduler_config, told),), torch.device("cpu"))
 
 
 def test_a_plan_is_prompt_picture_denoise_decode(tmp_path: Path) -> None:
     parts = toy(tmp_path)
     prompt, denoise, decode = plan(request(), parts)
-    assert prompt == EncodePrompt("a cat", "", 0) and decode == Decode(paste=False)
-    assert (denoise.shape, denoise.from_noise, denoise.known) == (SHAPE, True, None)
+    assert prompt == EncodePrompt(("a cat",), ("",), True, 0, "a1111", "original", 4, 64, 64) and decode == Decode(paste=False)
+    assert (denoise.shape, denoise.start, denoise.known) == (SHAPE, "noise", None)
     given = {"image": "0" * 64, "mask_image": "1" * 64}
     _, picture, denoise, decode = plan(request("inpaint", guidance_scale=1, strength=0.5, num_inference_steps=10, **given), parts)
     assert picture == EncodePicture("0" * 64, "1" * 64, 64, 64) and decode == Decode(paste=True)
-    assert (denoise.steps_run, denoise.from_noise, denoise.known) == (5, False, "latents")
-    assert plan(request(guidance_scale=1), parts)[0] == EncodePrompt("a cat", None, 0)
+    assert (denoise.first, denoise.last, denoise.start, denoise.known) == (5, 10, "picture", "latents")
+    assert not plan(request(guidance_scale=1), parts)[0].guided
 
 
 def test_it_asks_for_both_rows_and_takes_the_guided_one(tmp_path: Path) -> None:
-    loop = begin(material(tmp_path, num_inference_steps=2, guidance_scale=3.0), seed=5).denoising
+    loop = develop(material(tmp_path, num_inference_steps=2, guidance_scale=3.0), seed=5)
     asked = next(loop)
     assert isinstance(asked, Predict) and asked.latents.shape == (2, *SHAPE)
     assert torch.equal(asked.latents[0], torch.randn((1, *SHAPE), generator=torch.Generator().manual_seed(5))[0])
@@ -55,13 +57,37 @@ def test_it_asks_for_both_rows_and_takes_the_guided_one(tmp_path: Path) -> None:
 
 
 def test_guidance_is_diffusers_arithmetic() -> None:
-    guidance = Guidance(WORDS, 7.5)
+    told = Told(4, WORDS)
+    guidance = Guidance((told,), 7.5)
     output = torch.randn(2, *SHAPE)
-    assert torch.equal(guidance.combine(output), output[:1] + 7.5 * (output[1:] - output[:1]))
-    alone = Guidance({"encoder_hidden_states": torch.zeros(1, 77, 16)}, 1.0)
-    assert torch.equal(alone.combine(output[:1]), output[:1])
-    extra = Guidance(WORDS, 7.5, channels=torch.ones(1, 5, 8, 8)).ask(Model(torch.zeros(1, *SHAPE), torch.tensor(3)))
+    assert torch.equal(guidance.combine(output, told), output[:1] + 7.5 * (output[1:] - output[:1]))
+    assert torch.equal(guidance.combine(output[:1], told), output[:1])
+    extra = Guidance((told,), 7.5, channels=torch.ones(1, 5, 8, 8)).ask(Model(torch.zeros(1, *SHAPE), torch.tensor(3)), told)
     assert extra.latents.shape == (2, 9, 8, 8) and extra.latents[:, 4:].min() == 1 and extra.timestep.tolist() == [3.0, 3.0]
+
+
+def test_several_prompts_pull_with_their_own_weights() -> None:
+    told = Told(4, {"encoder_hidden_states": torch.zeros(3, 77, 16)}, (1.0, -0.5))
+    output = torch.randn(3, *SHAPE)
+    negative, one, other = output.split(1)
+    expected = negative + 3 * (one - negative) - 1.5 * (other - negative)
+    torch.testing.assert_close(Guidance((told,), 3.0).combine(output, told), expected)
+
+
+def test_what_is_told_changes_with_the_steps(tmp_path: Path) -> None:
+    first, then = Told(1, WORDS), Told(4, {"encoder_hidden_states": torch.ones(2, 77, 16)})
+    one = material(tmp_path).passes[0]
+    loop = develop(Material((replace(one, told=(first, then)),), torch.device("cpu")), seed=5)
+    heard, reply = [], None
+    try:
+        while True:
+            said = loop.send(reply)
+            asked = isinstance(said, Predict)
+            heard += [said.conditioning] if asked else []
+            reply = torch.zeros(2, *SHAPE) if asked else None
+    except StopIteration:
+        pass
+    assert heard == [WORDS, WORDS, then.conditioning, then.conditioning]
 
 
 @pytest.mark.parametrize("task", ["txt2img", "img2img"])
@@ -102,7 +128,6 @@ def test_the_kept_part_is_shown_as_it_is() -> None:
     known = Known(torch.full((1, *SHAPE), 3.0), torch.ones(1, *SHAPE), mask)
     shown = known.shown(Stepped(1, 2, torch.zeros(1, *SHAPE), torch.zeros(1, *SHAPE))).denoised
     assert shown[..., :4].eq(0).all() and shown[..., 4:].eq(3).all()
-    assert known.at(2.0).eq(5.0).all()
 
 
 def painted(size: tuple[int, int], box: tuple[int, int, int, int]) -> Image.Image:

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from pipelines.catalog import Catalog
 from pipelines.components import Components
 from pipelines.events import Cancelled, Decoded, Failed, Finished, Loading, Step
 from pipelines.manager import PipelineManager
+from pipelines.modifiers import Modifier
 from pipelines.recipe import from_picture
 from tests.pipelines.engines import LAST, Shelf, engine, latents, of, request, run, toy
 from tests.toys import save_toy, toy_components
@@ -25,7 +27,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
     return Shelf(toy=toy(tmp_path_factory.mktemp("toy")))
 
 
-class Brighter:
+class Brighter(Modifier):
     """Adds to what the denoiser says, and counts how often it is in force."""
 
     name = "brighter"
@@ -38,7 +40,7 @@ class Brighter:
         self.inside = 0
 
     @contextmanager
-    def modify(self, components: Components, params: "Brighter.Params") -> Iterator[None]:
+    def modify(self, components: Components, params: "Brighter.Params", catalog: Any) -> Iterator[None]:
         bias = components.denoiser.conv_out.bias
         before = bias.clone()
         self.inside += 1

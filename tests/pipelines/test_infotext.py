@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from pipelines import request as requests
 from pipelines.infotext import SOFTWARE, parse, write
+from pipelines.infotext_words import WORDS
 from pipelines.names import SCHEDULERS
 from pipelines.request import SEEDS, Img2Img, Inpaint, Txt2Img
 
@@ -98,6 +99,11 @@ def test_what_the_text_cannot_say_follows_as_json():
     assert "Safelight: " not in write(Txt2Img(prompt="fox", checkpoint="fox"), 1)
 
 
+SAID = Txt2Img.model_fields.keys() - {"strength", "checkpoint"}
+UNSAID = {word.field: Txt2Img.model_fields[word.field].default for word in WORDS if word.field in SAID}
+SILENT = {field: UNSAID[field] for field in UNSAID if field not in ("num_inference_steps", "guidance_scale", "seed")}
+
+
 def draft(text):
     return dict(parse(text).draft)
 
@@ -110,13 +116,14 @@ def test_reads_what_a1111_writes():
         'Lora hashes: "ink: 0123456789ab, b: 12", Version: v1.10.1'
     )
     parsed = parse(text)
-    assert parsed.draft == {
+    assert parsed.draft == SILENT | {
         "task": "txt2img", "prompt": "masterpiece, (fox:1.2), <lora:ink:0.8>\nin snow", "negative_prompt": "bad hands,\nblurry",
         "num_inference_steps": 28, "scheduler": "dpmpp_3m_sde", "schedule": "exponential", "guidance_scale": 5.5, "seed": 4294967295,
         "width": 832, "height": 1216, "checkpoint": "juggernaut_v9", "vae": "sdxl.vae.safetensors", "clip_skip": 1,
+        "eta_noise_seed_delta": 31337,
     }  # fmt: skip
     assert parsed.unknown == {
-        "Model hash": "0123456789", "VAE hash": "63aeecb90f", "ENSD": "31337", "Lora hashes": "ink: 0123456789ab, b: 12",
+        "Model hash": "0123456789", "VAE hash": "63aeecb90f", "Lora hashes": "ink: 0123456789ab, b: 12",
         "Version": "v1.10.1",
     }  # fmt: skip
     assert parsed.raw == text
@@ -130,11 +137,13 @@ def test_reads_what_a1111_writes():
         ("Sampler: euler A", "euler_a", "automatic", {}),
         ("Sampler: Euler, Schedule type: Uniform", "euler", "normal", {}),
         ("Sampler: Euler, Schedule type: SGM Uniform", "euler", "sgm_uniform", {}),
-        ("Sampler: Euler, Schedule type: KL Optimal", "euler", "automatic", {"Schedule type": "KL Optimal"}),
+        ("Sampler: Euler, Schedule type: KL Optimal", "euler", "kl_optimal", {}),
+        ("Sampler: Euler, Schedule type: Unheard of", "euler", "automatic", {"Schedule type": "Unheard of"}),
         ("Sampler: DDIM, Schedule type: Karras", "ddim", "automatic", {"Schedule type": "Karras"}),
         ("Sampler: PLMS, Schedule type: Automatic", "pndm", "automatic", {}),
-        ("Sampler: DPM fast, Schedule type: Karras", None, None, {"Sampler": "DPM fast", "Schedule type": "Karras"}),
-        ("Sampler: Restart Karras", None, None, {"Sampler": "Restart Karras"}),
+        ("Sampler: DPM fast, Schedule type: Karras", "dpm_fast", "automatic", {"Schedule type": "Karras"}),
+        ("Sampler: Restart Karras", "restart", "karras", {}),
+        ("Sampler: Magic, Schedule type: Karras", None, None, {"Sampler": "Magic", "Schedule type": "Karras"}),
         ("CFG scale: 7", None, None, {}),
     ],
 )
@@ -160,12 +169,27 @@ def test_the_task_follows_from_the_keys(pairs, task):
     assert ("strength" in parsed.draft) == (task != "txt2img")
 
 
+def test_hires_fix_and_refiner_are_a1111s():
+    text = (
+        f"fox\n{PARAMETERS}, Denoising strength: 0.5, Hires upscale: 1.5, Hires steps: 10, Hires upscaler: Latent, "
+        "Hires sampler: Euler a, Refiner: sd_xl_refiner_1.0 [7440042bbd], Refiner switch at: 0.7"
+    )
+    hires = {"strength": 0.5, "scale": 1.5, "num_inference_steps": 20, "upscaler": "latent", "scheduler": "euler_a"}
+    parsed = parse(text)
+    assert parsed.draft["modifiers"] == {"hires": hires, "refiner": {"checkpoint": "sd_xl_refiner_1.0", "switch_at": 0.7}}
+    assert not [key for key in parsed.unknown if key.startswith(("Hires", "Refiner", "Denoising"))]
+    request = Txt2Img(prompt="fox", modifiers={"hires": hires, "refiner": {"checkpoint": "sub/xl.safetensors", "switch_at": 0.8}})
+    text = write(request, 1)
+    assert "Denoising strength: 0.5, " in text and "Hires steps: 10, Hires upscaler: Latent, Hires sampler: Euler a" in text
+    assert "Refiner: xl, Refiner switch at: 0.8" in text and read(text).modifiers == request.modifiers
+
+
 def test_values_that_no_request_can_hold_are_kept_aside():
     parsed = parse("fox\nSteps: 900, Sampler: Euler, CFG scale: nan, Seed: -5, Size: 501x100000, Clip skip: 99, Denoising strength: 0")
     assert parsed.unknown == {
         "Steps": "900", "CFG scale": "nan", "Seed": "-5", "Width": "501", "Height": "100000", "Clip skip": "99", "Denoising strength": "0",
     }  # fmt: skip
-    assert parsed.draft == {
+    assert parsed.draft == {field: SILENT[field] for field in SILENT if field != "clip_skip"} | {
         "task": "img2img", "prompt": "fox", "negative_prompt": "", "scheduler": "euler", "schedule": "automatic", "vae": "automatic",
     }  # fmt: skip
 

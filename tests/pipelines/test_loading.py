@@ -221,10 +221,10 @@ def test_other_kinds_of_files_are_named(tmp_path: Path) -> None:
             reading.vae(path)
 
 
-def test_an_inpainting_checkpoint_says_what_it_is(tmp_path: Path) -> None:
-    path = save_toy(tmp_path / "toy", in_channels=9)
-    with pytest.raises(CheckpointError, match="takes 9 channels where its VAE has 4"):
-        reading.checkpoint(path, FAMILIES)
+def test_an_inpainting_checkpoint_can_only_inpaint_and_a_depth_checkpoint_says_what_it_is(tmp_path: Path) -> None:
+    assert reading.checkpoint(save_toy(tmp_path / "inpainting", in_channels=9), FAMILIES).tasks == ("inpaint",)
+    with pytest.raises(CheckpointError, match="takes 5 channels where its VAE has 4"):
+        reading.checkpoint(save_toy(tmp_path / "depth", in_channels=5), FAMILIES)
 
 
 def test_numpy_views_stay_out_of_the_file(toy: Path) -> None:

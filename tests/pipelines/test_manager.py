@@ -15,8 +15,10 @@ from safetensors.torch import load_file, save_file
 
 from pipelines import loading_memory
 from pipelines.catalog import Catalog
+from pipelines.conditioning import PromptCache
 from pipelines.errors import CheckpointError, OutOfMemory, UnknownName
 from pipelines.manager import PipelineManager
+from pipelines.plan import EncodePrompt
 from tests.pipelines import ldm_files
 from tests.toys import save_toy, toy_tiny_decoder
 
@@ -73,8 +75,9 @@ def test_components(toys: Path) -> None:
 def test_a_single_file(toys: Path) -> None:
     path = toys / "checkpoints" / "single.safetensors"
     with PipelineManager(Catalog([toys])).acquire("single.safetensors") as parts:
-        assert parts.tokenizer("a photo of a cat").input_ids == [49406, 320, 1125, 539, 320, 2368, 49407]
-        assert parts.family.encode_prompt(parts, "a cat")["encoder_hidden_states"].shape == (1, 77, 16)
+        assert parts.tokenizer("a photo of a cat") == [320, 1125, 539, 320, 2368]
+        stage = EncodePrompt(("a cat",), ("",), False, 0, "a1111", "original", 20, 64, 64)
+        assert PromptCache().told(stage, parts, "")[0].conditioning["encoder_hidden_states"].shape == (1, 77, 16)
         assert parts.hashes["checkpoint"] == sha256(path.read_bytes()).hexdigest()
         assert len(set(parts.hashes.values())) == 4
 

@@ -59,7 +59,7 @@ def test_linear_frames_are_the_factors_applied(components: Components) -> None:
 
 def test_the_tiny_decoder_is_used_where_the_job_affords_it(components: Components) -> None:
     tiny = toy_tiny_decoder()
-    seeing = replace(components, tiny_decoder=tiny)
+    seeing = components.with_modules(tiny_decoder=tiny)
     latents = {0: torch.randn(1, 4, 8, 8)}
     with torch.no_grad():
         expected = np.asarray(preview.to_picture(tiny.decode(latents[0], return_dict=False)[0]), dtype=int)
@@ -81,7 +81,7 @@ def test_a_frame_of_several_pictures_is_a_grid_that_keeps_its_places(components:
 
 
 def test_large_pictures_make_small_frames(components: Components) -> None:
-    seeing = replace(components, tiny_decoder=toy_tiny_decoder())
+    seeing = components.with_modules(tiny_decoder=toy_tiny_decoder())
     for chosen in (components, seeing):
         frame = Previewer().frame(rich(), {0: torch.zeros(1, 4, 96, 192)}, {}, 1, chosen)
         assert frame is not None and opened(frame).size == (512, 256)
@@ -117,7 +117,7 @@ def test_a_decoder_that_fails_costs_its_frames_and_not_the_picture(components: C
     tiny = toy_tiny_decoder()
     tiny.decoder.register_forward_pre_hook(lambda module, args: (_ for _ in ()).throw(torch.OutOfMemoryError("out of memory")))
     previewer, latents = Previewer(), {0: torch.zeros(1, 4, 8, 8)}
-    failing = replace(components, tiny_decoder=tiny)
+    failing = components.with_modules(tiny_decoder=tiny)
     assert previewer.frame(rich(), latents, {}, 1, failing) is None
     assert previewer.frame(rich(), latents, {}, 1, failing) is not None  # by the linear factors
     assert previewer.frame(rich(), latents, {}, 1, replace(failing, latent_rgb_factors=())) is None
