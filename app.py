@@ -37,6 +37,13 @@ def arguments() -> argparse.ArgumentParser:
         metavar="NAME",
         help="switch on a folder dropped into extensions/; may be given several times",
     )
+    parser.add_argument(
+        "--manage",
+        choices=("here", "everyone", "nobody"),
+        default="here",
+        help="who may download, load and annotate models: who sits at this machine, everyone who may come in, or nobody "
+        "(default: %(default)s)",
+    )
     parser.add_argument("--open", action=argparse.BooleanOptionalAction, default=True, help="open the page in the browser")
     return parser
 
@@ -88,7 +95,7 @@ def serve(options: argparse.Namespace) -> int:
 
     try:
         page = build(studio, offered.tabs)
-        server = serve_page(studio, page, options.host, port, open_browser=options.open, look=look())
+        server = serve_page(studio, page, options.host, port, open_browser=options.open, look=look(), managing=options.manage)
     except BaseException:
         studio.stop()
         raise

@@ -2,23 +2,38 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import StudioError
 from pipelines.names import AUTOMATIC, SCHEDULES, SchedulerSpec
+from pipelines.upscalers.shelf import UPSCALERS, UpscalerShelf
 
 if TYPE_CHECKING:
     from pipelines.catalog import Catalog, ModelInfo
 
 
-def models(catalog: "Catalog", loaded: Collection[str]) -> dict[str, Any]:
-    """Checkpoints (`loaded` are those in memory) and VAEs as they lie in the folders now."""
+def models(catalog: "Catalog", loaded: Collection[str], default_vaes: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
+    """Checkpoints (`loaded` are those in memory) and VAEs as they lie in the folders now.
+
+    Once a VAE was chosen as the default of any checkpoint, each one recommends its own.
+    """
     checkpoints, vaes = catalog.checkpoints(), catalog.vaes()
     return {
         "default": _default(catalog),
-        "checkpoints": _told_apart([_checkpoint(catalog, model, model.name in loaded) for model in checkpoints]),
+        "checkpoints": _told_apart([_checkpoint(catalog, model, model.name in loaded, default_vaes) for model in checkpoints]),
         "vaes": _told_apart([{"name": vae.name, "title": vae.title, "broken": vae.broken, "size_bytes": vae.size_bytes} for vae in vaes]),
+        "upscalers": [*_built_in_upscalers(), *_upscaler_files(catalog)],
     }
+
+
+def _built_in_upscalers() -> list[dict[str, Any]]:
+    return [{"name": name, "title": each.title, "broken": None} for name, each in UPSCALERS.items()]
+
+
+def _upscaler_files(catalog: "Catalog") -> list[dict[str, Any]]:
+    files = UpscalerShelf(catalog.roots).files()
+    return [{"name": each.name, "title": each.name, "broken": each.broken} for each in files]
 
 
 def _told_apart(models: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -27,8 +42,9 @@ def _told_apart(models: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{**model, "title": f"{model['title']} ({model['name']})"} if often[model["title"]] > 1 else model for model in models]
 
 
-def _checkpoint(catalog: "Catalog", model: "ModelInfo", loaded: bool) -> dict[str, Any]:
+def _checkpoint(catalog: "Catalog", model: "ModelInfo", loaded: bool, default_vaes: Mapping[str, str]) -> dict[str, Any]:
     family = catalog.families.get(model.family) if model.family else None
+    vae = {"vae": default_vaes.get(model.name, AUTOMATIC)} if default_vaes else {}
     return {
         "name": model.name,
         "title": model.title,
@@ -37,7 +53,7 @@ def _checkpoint(catalog: "Catalog", model: "ModelInfo", loaded: bool) -> dict[st
         "size_bytes": model.size_bytes,
         "broken": model.broken,
         "native_size": list(model.native_size),
-        "recommended": dict(model.recommended),
+        "recommended": {**model.recommended, **vae},
         "example_prompts": list(model.example_prompts),
         "summary": model.summary,
         "tasks": list(model.tasks),

@@ -44,6 +44,19 @@ class Resume:
 
 
 @dataclass(frozen=True)
+class Load:
+    """Read a checkpoint, with this VAE, before a job asks for it."""
+
+    checkpoint: str
+    vae: str
+
+
+@dataclass(frozen=True)
+class Unload:
+    checkpoint: str
+
+
+@dataclass(frozen=True)
 class Close:
     pass
 
@@ -78,5 +91,5 @@ class Ended:
     """The last message of a worker that ends by itself; one that is killed only leaves a closed pipe."""
 
 
-ToWorker = Order | Cancel | Pause | Resume | Close
+ToWorker = Order | Cancel | Pause | Resume | Load | Unload | Close
 FromWorker = Ready | Beat | Broken | Ended | JobEvent

@@ -1,22 +1,27 @@
 """The studio as the page and the API see it: submit, watch, steer, and find what was made."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines import pictures, recipe
-from pipelines.errors import StorageError, StudioError
+from pipelines.errors import InvalidRequest, StorageError, StudioError
 from pipelines.modifiers import Modifier
-from pipelines.names import SchedulerSpec
+from pipelines.names import AUTOMATIC, SchedulerSpec
 
 from . import listing
 from .bell import Bell
 from .board import Board
+from .collection import Collection
+from .downloads import Downloads
+from .fetching import Web, the_hub
 from .intake import Intake
+from .ledger import Ledger
 from .lock import FileLock
 from .mending import open_journal
-from .messages import ToWorker, WorkerConfig
+from .messages import Load, ToWorker, Unload, WorkerConfig
+from .prompting import Prompting
 from .rows import PictureRow
 from .store import Store
 from .supervisor import Limits, Supervisor
@@ -43,6 +48,7 @@ class Studio:
         version: str = "",
         notices: Sequence[str] = (),
         limits: Limits | None = None,
+        web: Callable[[], Web] = the_hub,
     ) -> None:
         self._store = Store(Path(folder).absolute())
         self._catalog = catalog
@@ -55,9 +61,13 @@ class Studio:
         self._bell = Bell()
         self.modifiers = modifiers  # the page derives controls from their parameters
         self._intake = Intake(catalog, schedulers, modifiers, self._store.blobs.read)
+        self.prompting = Prompting(catalog, self._store.folder)
         self._lock = FileLock(self._store.inner / "studio.lock")
         self._notice: str | None = None  # what start-up had to mend
         self._running = False
+        self._ledger = Ledger(self._store.inner / "models.sqlite")
+        self.collection = Collection(catalog, self._ledger, self._store.inner, self._status, self._is_busy)
+        self.downloads = Downloads(self._ledger, catalog.roots, web, placed=self.collection.note_source)
 
     # -- life -------------------------------------------------------------------------------------------------------
 
@@ -77,6 +87,7 @@ class Studio:
         self._supervisor = Supervisor(self._board, self._bell, self._worker, self._store.folder, self._in_process, self._limits)
         self._supervisor.start()
         self._running = True
+        self.downloads.start()
 
     def stop(self) -> None:
         """Takes no more jobs, gives the engine up to five seconds, and leaves the journal ready for the next start."""
@@ -84,10 +95,13 @@ class Studio:
             return
         self._running = False
         self._board.closing = True
+        self.downloads.stop()
+        self.collection.stop()
         try:
             self._supervisor.stop()
             self._board.flush()
             self._board.journal.close()
+            self._ledger.close()
         finally:
             self._lock.release()
             self._bell.ring()
@@ -98,11 +112,18 @@ class Studio:
         """Queues a job; what the draft leaves out is completed. Raises StudioError and then nothing is queued."""
         if not self._running:
             raise StudioError("The studio is closing and takes no more jobs.")
-        request = self._intake.request(draft)
+        request = self.prompting.expanded(self._intake.request(self.collection.with_default_vae(draft)))
         self._store.check_room()
         job = self._board.submit(request, owner, self._intake.remark(request))
         self._supervisor.wake()
         return self._board.view(job)
+
+    def submit_many(self, draft: Mapping[str, Any], use_matrix: bool, lines: str) -> list[JobView]:
+        """Queues all the jobs that a draft stands for (see `Prompting.many`), or, if one cannot be, none."""
+        drafts = self.prompting.many(draft, use_matrix, lines)
+        for each in drafts:
+            self.prompting.expanded(self._intake.request(each))
+        return [self.submit(each) for each in drafts]
 
     def job(self, id: str) -> JobView:
         return self._board.view(id)
@@ -173,6 +194,13 @@ class Studio:
     def _image(self, row: PictureRow) -> ImageView:
         return ImageView(row.id, row.job, self._store.folder / row.name, row.seed, row.width, row.height, row.created)
 
+    def picture(self, id: str) -> bytes:
+        """The file of a saved picture; raises NotHere."""
+        try:
+            return self.image(id).path.read_bytes()
+        except OSError:
+            raise NotHere("picture", id) from None
+
     def put_blob(self, data: bytes) -> BlobView:
         """Checks and keeps an upload; raises BadPicture or StorageError."""
         info = pictures.check(data)
@@ -198,10 +226,41 @@ class Studio:
             "upload": kept.id,
         }
 
+    # -- models in memory ---------------------------------------------------------------------------------------------
+
+    def load(self, checkpoint: str, vae: str | None = None) -> None:
+        """Has a checkpoint read before a job asks for it, with its default VAE unless one is named; returns at once.
+
+        Raises UnknownName, CheckpointError, and StudioError while there is no engine.
+        """
+        self._catalog.checkpoint(checkpoint)
+        vae = vae or self.collection.default_vaes().get(checkpoint, AUTOMATIC)
+        if vae != AUTOMATIC:
+            self._catalog.vae(vae)
+        self._require_engine()
+        self._supervisor.wake(Load(checkpoint, vae))
+
+    def unload(self, checkpoint: str) -> None:
+        """Has the engine let go of a checkpoint that no job uses; returns at once. Raises InvalidRequest, StudioError."""
+        self._require_engine()
+        if checkpoint not in self._status().get("loaded", ()):
+            raise InvalidRequest(f"checkpoint {checkpoint[:200]!r} is not in memory.", "checkpoint")
+        self._supervisor.wake(Unload(checkpoint))
+
+    def _require_engine(self) -> None:
+        if not self._running or self._supervisor.state.engine != "ready":
+            raise StudioError("The engine is not ready; try again in a moment.")
+
+    def _status(self) -> Mapping[str, Any]:
+        return self._supervisor.state.status if self._running else {}
+
+    def _is_busy(self) -> bool:
+        return self._running and self._board.working()
+
     # -- what there is ------------------------------------------------------------------------------------------------
 
     def models(self) -> dict[str, Any]:
-        return listing.models(self._catalog, self._supervisor.state.status.get("loaded", ()))
+        return listing.models(self._catalog, self._status().get("loaded", ()), self.collection.default_vaes())
 
     def schedulers(self) -> dict[str, Any]:
         return listing.schedulers(self._schedulers)

@@ -18,7 +18,7 @@ from pipelines.errors import StudioError
 
 from .files import is_full, sentence
 from .lock import FileLock
-from .messages import Beat, Broken, Cancel, Close, Ended, FromWorker, Order, Pause, Ready, Resume, ToWorker, WorkerConfig
+from .messages import Beat, Broken, Cancel, Close, Ended, FromWorker, Load, Order, Pause, Ready, Resume, ToWorker, Unload, WorkerConfig
 from .store import Store, picture_id
 
 BEAT = 1.0  # seconds
@@ -34,6 +34,8 @@ class Engine(Protocol):
     def cancel(self, job: str) -> None: ...
     def pause(self, job: str) -> None: ...
     def resume(self, job: str) -> None: ...
+    def load(self, checkpoint: str, vae: str) -> None: ...
+    def unload(self, checkpoint: str) -> None: ...
     def events(self) -> Iterator[ev.EngineEvent]: ...
     def close(self) -> None: ...
     def status(self) -> Mapping[str, Any]: ...
@@ -149,6 +151,10 @@ class Worker:
                 engine.pause(job)
             case Resume(job):
                 engine.resume(job)
+            case Load(checkpoint, vae):
+                engine.load(checkpoint, vae)
+            case Unload(checkpoint):
+                engine.unload(checkpoint)
 
     def _close(self) -> None:
         with self._changed:

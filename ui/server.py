@@ -18,6 +18,7 @@ from pipelines.errors import StudioError
 
 from .address import claim, door_for, in_url, links
 from .api import PREFIX, build_api
+from .api.owner import Managing
 from .assets import Assets
 from .docs import docs_routes
 from .guard import Guard
@@ -100,19 +101,21 @@ def serve(
     open_browser: bool = False,
     access_key: str | None = None,
     look: Mapping[str, Any] | None = None,
+    managing: Managing = "here",
     quiet: bool = False,
 ) -> Server:
     """Serves `demo`, the API and its documentation; returns when they answer.
 
     `host` other than this machine itself asks visitors for a key (`access_key`, or a random one) that is part of the
-    printed address. `port` 0 takes any free one. `look` are further arguments of Gradio's `launch`: theme, head...
+    printed address. `managing` says who may download, load and annotate models: those at this machine ("here"), "everyone"
+    or "nobody". `port` 0 takes any free one. `look` are further arguments of Gradio's `launch`: theme, head...
     `ui.environment.prepare` must have been called before Gradio was imported. Raises StudioError when the address
     cannot be used.
     """
     host = "127.0.0.1" if host.lower() == "localhost" else host.strip("[]")  # the name may stand for two addresses
     port = claim(host, port)
     door = door_for(host, port, access_key)
-    app = {"routes": routes(studio), "middleware": [Middleware(Guard, door=door)], "openapi_url": None}
+    app = {"routes": routes(studio, managing), "middleware": [Middleware(Guard, door=door)], "openapi_url": None}
     place = {"server_name": in_url(host), "server_port": port, "max_file_size": door.max_body}
     try:
         demo.launch(app_kwargs=app, **{**LAUNCH, **place, **(look or {})})
@@ -127,7 +130,7 @@ def serve(
     return server
 
 
-def routes(studio: "Studio") -> list[BaseRoute]:
+def routes(studio: "Studio", managing: Managing = "here") -> list[BaseRoute]:
     """What is served beside Gradio's page: the API, its documentation, the files of the page."""
-    api = build_api(studio)
+    api = build_api(studio, managing)
     return [Mount(PREFIX, api), *docs_routes(api), Mount("/safelight/static", Assets(STATIC))]

@@ -16,13 +16,14 @@ pytest.importorskip("playwright.sync_api")
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.browser.desk import Desk, Program
+from tests.jobs.elsewhere import Elsewhere, elsewhere
 
 ROOT = Path(__file__).parents[2]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 START_SECONDS = 120
 # Answers that are part of the play: a preview of a job that has ended, and requests that a test makes wrong on purpose.
-EXPECTED = ("410 (Gone)", "422 (Unprocessable")
+EXPECTED = ("410 (Gone)", "422 (Unprocessable", "502 (Bad Gateway")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -68,12 +69,24 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="package")
-def program(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+def hub() -> Iterator[Elsewhere]:
+    """Stands for the Hugging Face Hub."""
+    with elsewhere() as it:
+        yield it
+
+
+@pytest.fixture(scope="package")
+def program(models: Path, hub: Elsewhere, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     """`python app.py` as a user starts it; the default checkpoint is whatever it finds first."""
     outputs = tmp_path_factory.mktemp("outputs")
     options = ["--models", str(models), "--outputs", str(outputs), "--port", "0", "--device", "cpu", "--no-open"]
     process = subprocess.Popen(
-        [sys.executable, "-u", "app.py", *options], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, "-u", "app.py", *options],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "HF_ENDPOINT": hub.address},
     )
     said: list[str] = []
     url = _address(process, said)

@@ -55,6 +55,7 @@ class ScriptedEngine:
         self._jobs: dict[str, Running] = {}
         self._said: list[ev.EngineEvent] = []
         self._closed = False
+        self._loaded = ["toy"]
 
     def submit(self, work: ev.Work) -> None:
         tries = Path(self.script.folder) / f"{work.job}.tries"
@@ -91,7 +92,13 @@ class ScriptedEngine:
             self._changed.notify_all()
 
     def status(self) -> dict[str, Any]:
-        return {"loaded": ["toy"], "memory_bytes": 1, "device": "script"}
+        return {"loaded": list(self._loaded), "memory_bytes": 1, "device": "script", "holds": dict.fromkeys(self._loaded, 1)}
+
+    def load(self, checkpoint: str, vae: str) -> None:
+        self._loaded = [checkpoint]
+
+    def unload(self, checkpoint: str) -> None:
+        self._loaded = []
 
     def events(self) -> Iterator[ev.EngineEvent]:
         while True:

@@ -1,7 +1,7 @@
 """A really launched server on a free port, with a real studio around the scripted engine."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ prepare(Path(tempfile.gettempdir()) / "safelight-tests")
 import gradio as gr  # noqa: E402
 import httpx  # noqa: E402
 
+from jobs.fetching import Web  # noqa: E402
 from jobs.messages import WorkerConfig  # noqa: E402
 from jobs.studio import Studio  # noqa: E402
 from pipelines.catalog import Catalog  # noqa: E402
@@ -35,7 +36,7 @@ class Served:
         return answer.json()
 
 
-def make_studio(folder: Path) -> Studio:
+def make_studio(folder: Path, **more: Any) -> Studio:
     models = folder / "models"
     if not models.exists():
         from tests.toys import save_toy  # imports torch, which a program that finds its models does without
@@ -44,12 +45,13 @@ def make_studio(folder: Path) -> Studio:
     tries = folder / "tries"
     tries.mkdir(exist_ok=True)
     worker = WorkerConfig("tests.jobs.scripted:build", Script(str(tries)))
-    return Studio(folder / "outputs", Catalog([models]), SCHEDULERS, {}, worker, in_process=True, version="0.test")
+    return Studio(folder / "outputs", Catalog([models]), SCHEDULERS, {}, worker, in_process=True, version="0.test", **more)
 
 
 @contextmanager
-def served(folder: Path, **arguments: Any) -> Iterator[Served]:
-    studio = make_studio(folder)
+def served(folder: Path, web: Callable[[], Web] | None = None, **arguments: Any) -> Iterator[Served]:
+    """`web` is where downloads come from; `arguments` are those of `serve`."""
+    studio = make_studio(folder, **({"web": web} if web else {}))
     studio.start()
     with gr.Blocks(analytics_enabled=False) as demo:
         gr.Markdown("the page")

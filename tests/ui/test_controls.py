@@ -6,18 +6,20 @@ import gradio as gr
 import pytest
 from pydantic import BaseModel, Field
 
+from pipelines.modifiers import Modifier
 from pipelines.request import TASKS, Request, Txt2Img, placed
 from ui.controls import Form, bounds, component
 
-CHOICES = {"scheduler": [("Euler", "euler")], "schedule": [("Automatic", "automatic")], "checkpoint": [("Toy", "toy")], "vae": []}
+CHOICES = {"scheduler": [("Euler", "euler")], "schedule": [("Automatic", "automatic")], "checkpoint": [("Toy", "toy")], "checkpoints": [("Toy", "toy")], "vae": []}
 
 
 class Params(BaseModel):
+    after: str = Field("", title="After", description="Who follows.", json_schema_extra={"choices": "checkpoints", "empty": "Nobody"})
     amount: float = Field(0.5, ge=0, le=1, title="Amount", description="How much.")
     mode: Literal["soft", "hard_light"] = "soft"
 
 
-class Tint:
+class Tint(Modifier):
     name = "tint"
     title = "Tint"
     Params = Params
@@ -43,7 +45,7 @@ def built(made: Form) -> Form:
 def test_every_field_but_pictures_gets_a_control_with_its_words(request_type: type[Request]) -> None:
     made = built(form(request_type))
     for name, field in request_type.model_fields.items():
-        if name in ("task", "image", "mask_image", "modifiers"):
+        if name in ("task", "image", "mask_image", "template", "modifiers"):
             assert name not in made.controls
             continue
         control = made.controls[name]
@@ -92,6 +94,9 @@ def test_a_modifier_brings_a_switch_and_its_parameters() -> None:
     mode = made.controls["modifiers.tint.mode"]
     assert isinstance(mode, gr.Dropdown)
     assert [value for _, value in mode.choices] == ["soft", "hard_light"]
+    after = made.controls["modifiers.tint.after"]
+    assert isinstance(after, gr.Dropdown) and after.choices == [("Nobody", ""), ("Toy", "toy")] and after.value == ""
+    assert made.describe()["lists"] == {"modifiers.tint.after": {"from": "checkpoints", "empty": "Nobody"}}
     assert made.describe()["elements"]["modifiers.tint.mode"] == "tab-modifiers-tint-mode"
 
 

@@ -28,7 +28,7 @@ def models(**changes: Any) -> dict[str, Any]:
         "recommended": {"num_inference_steps": 7, "width": 64, "height": 64},
         "example_prompts": [],
     }
-    return {"default": "toy", "checkpoints": [toy], "vaes": [], **changes}
+    return {"default": "toy", "checkpoints": [toy], "vaes": [], "upscalers": [], **changes}
 
 
 def studio(**changes: Any) -> Any:

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
-from . import info, jobs, pictures, shapes, streams
+from . import downloads, info, jobs, library, models, pictures, prompts, shapes, streams
+from .owner import Managing
 from .replies import add_error_replies
 
 if TYPE_CHECKING:
@@ -15,17 +16,19 @@ ABOUT = """Ask for pictures, watch them develop, fetch them. Every error is one 
 
 A studio that is open to a network asks for the key of its link: send it as `Authorization: Bearer <key>`."""
 MEANINGS = {
-    403: "Refused at the door: another site, an unknown host name, or no access key.",
+    403: "Refused at the door: another site, an unknown host name, or no access key; or only the owner may do this.",
     404: "There is nothing of that id.",
     413: "Larger than what is taken.",
     415: "A body of a type that this route does not take.",
     422: "A field breaks its rule.",
+    502: "Another server, from which something was to be downloaded, does not give it.",
     507: "The disk is full or cannot be written.",
 }
 
 
-def build_api(studio: "Studio") -> FastAPI:
-    """The routes over one studio. Every error is `{"error": sentence, "field": name or null}`."""
+def build_api(studio: "Studio", managing: Managing = "here") -> FastAPI:
+    """The routes over one studio. Every error is `{"error": sentence, "field": name or null}`. `managing` says who may download,
+    load and annotate models."""
     api = FastAPI(
         title="Safelight",
         version=studio.health()["version"],
@@ -36,7 +39,8 @@ def build_api(studio: "Studio") -> FastAPI:
         responses={status: {"model": shapes.Error, "description": meaning} for status, meaning in MEANINGS.items()},
     )
     api.state.studio = studio
+    api.state.managing = managing
     add_error_replies(api)
-    for router in (jobs.router, streams.router, pictures.router, info.router):
-        api.include_router(router)
+    for room in (jobs, streams, pictures, prompts, info, library, models, downloads):
+        api.include_router(room.router)
     return api

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from jobs.fetching import FetchError
 from jobs.views import Gone, NotHere
 from pipelines.errors import CheckpointError, InvalidRequest, StorageError, StudioError
 
@@ -51,6 +52,8 @@ def status_of(error: StudioError) -> int:
         return 415
     if isinstance(error, InvalidRequest | CheckpointError):
         return 422
+    if isinstance(error, FetchError):
+        return 502
     return 507 if isinstance(error, StorageError) else 503
 
 

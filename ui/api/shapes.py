@@ -88,10 +88,17 @@ class Vae(Shape):
     size_bytes: int
 
 
+class Upscaler(Shape):
+    name: str
+    title: str
+    broken: str | None
+
+
 class Models(Shape):
     default: str | None
     checkpoints: list[Checkpoint]
     vaes: list[Vae]
+    upscalers: list[Upscaler]
 
 
 class Scheduler(Shape):

@@ -20,6 +20,7 @@ const ICONS = {
   picture: "M3 4h14v12H3zM3 13.5l4-4 3.5 3.5 2.5-2.5 4 4M13 7.5h.01",
   plus: "M10 4v12M4 10h12",
   recipe: "M5 3h10v14H5zM8 7h4M8 10h4M8 13h2",
+  shelf: "M4 3v14M8 3v14M12 3.5l4 13M3 17h14",
   swap: "M4 7h11M12 4l3 3-3 3M16 13H5M8 10l-3 3 3 3",
   trash: "M4 6h12M8 6V4h4v2M6 6l.7 11h6.6L14 6",
 };

@@ -1,6 +1,7 @@
-// Ctrl+Enter (or Cmd+Enter) generates, Esc cancels, arrows on the stage leaf through the pictures.
+// Ctrl+Enter (or Cmd+Enter) generates, Esc cancels, Alt+M shows the models, arrows on the stage leaf through the pictures.
 
 import { cancel, go } from "./dock.js";
+import * as library from "./library_door.js";
 import * as recipe from "./recipe.js";
 import * as view from "./view.js";
 
@@ -15,13 +16,21 @@ export function watchKeys() {
   }, true); // prettier-ignore
   addEventListener("keydown", (event) => {
     if (event.key === "Escape") escape(event, listOpen);
+    else if (event.code === "KeyM" && event.altKey && !event.ctrlKey && !event.metaKey && !recipe.isOpen()) models(event);
     else if (event.target.matches?.(".sl-easel, .sl-film button")) leaf(event);
   });
 }
 
-/** Esc closes what is open first: a card, a list of choices, a stroke. Only then does it cancel. */
+/** Esc closes what is open first: a card, a list of choices, a stroke, the models. Only then does it cancel. */
 function escape(event, listOpen) {
-  if (!event.repeat && !event.defaultPrevented && !recipe.isOpen() && !listOpen) cancel();
+  if (event.repeat || event.defaultPrevented || recipe.isOpen() || listOpen) return;
+  if (library.isOpen()) library.close();
+  else cancel();
+}
+
+function models(event) {
+  event.preventDefault();
+  if (!event.repeat) library.toggle();
 }
 
 function leaf(event) {

@@ -1,0 +1,236 @@
+// One model, closely: what it is and is good for, what can be done with it, and what its owner notes about it.
+
+import { api as studio } from "./api.js";
+import { button, el, fill, say } from "./dom.js";
+import * as form from "./form.js";
+import { libraryApi as api } from "./library_api.js";
+import { kindOf, picture, size } from "./library_grid.js";
+import { add } from "./library_prompt.js";
+import { refreshModels } from "./models.js";
+import * as notices from "./notices.js";
+import * as view from "./view.js";
+
+const HASH_PAUSE = 1500; // ms between two looks whether the hash is there
+const LOAD_PAUSE = 700;
+const LOAD_PATIENCE = 300_000;
+const SAVE_PAUSE = 900; // ms without a key before notes are kept
+
+/** `changed(model)` is told what the studio answers; `close` leaves the model, `close_room` the models altogether. */
+export function details({ changed, close, close_room }) {
+  const node = el("aside", { class: "sl-model-details", hidden: true, tabindex: "-1", aria: { label: "Model" } });
+  const spoken = el("p", { class: "sl-unseen", role: "status" });
+  const loading = new Set(); // checkpoints asked for
+  let model = null;
+  let drawn = "";
+  let asking = 0;
+
+  const act = (work) => () => work().catch((error) => notices.show(error.message, { key: "library" }));
+  const put = async (words, field) => say(spoken, add(words, field));
+  const note = (work) => act(async () => changed(await work()));
+
+  function draw(next, state) {
+    const before = model;
+    model = next;
+    node.hidden = !model;
+    if (!model) return void (drawn = "");
+    const other = before?.kind !== model.kind || before?.name !== model.name;
+    if (other || model.hashing) watchHash(model);
+    const vaes = state.models.filter((each) => each.kind === "vae" && !each.broken);
+    const key = JSON.stringify([model, state.managing, vaes.length, loading.has(model.name)]);
+    if (key === drawn) return;
+    if (!other && node.querySelector("textarea:focus")) return; // it is being written
+    drawn = key;
+    const held = other ? null : node.querySelector(":focus")?.dataset.act;
+    fill(node, head(), ...body(state, vaes), spoken);
+    if (held) (node.querySelector(`[data-act="${held}"]`) ?? node).focus({ preventScroll: true });
+    if (other) node.scrollTop = 0;
+  }
+
+  function head() {
+    const shut = button({ label: "Back to the list", title: "Close (Esc)", icon: "close", quiet: true, onclick: close });
+    return el("header", { class: "sl-model-head" }, el("h3", { text: model.title }), shut);
+  }
+
+  function body(state, vaes) {
+    const told = model.broken ? el("p", { class: "sl-model-wrong", role: "alert", text: model.broken }) : "";
+    const words = model.summary ? el("p", { class: "sl-model-summary", text: model.summary }) : "";
+    return [picture(model), told, tools(state), triggers(), words, facts(), ...(state.managing ? [ownVae(vaes), notes(), looks()] : [read()])];
+  }
+
+  // -- what can be done -------------------------------------------------------------------------------------------------
+
+  function tools({ managing }) {
+    const made = [];
+    const offer = (label, run, kind = "plain", more = {}) => made.push(button({ label, kind, "data-act": label, onclick: act(run), ...more }));
+    if (model.kind === "checkpoint" && !model.broken) {
+      offer("Use", async () => use(model), "plain sl-main");
+      if (managing && loading.has(model.name)) offer("Loading", async () => {}, "ghost", { disabled: true });
+      else if (managing && model.loaded) offer("Unload", unload, "ghost");
+      else if (managing) offer("Load now", load, "ghost");
+    }
+    if (model.kind === "vae" && !model.broken) offer("Use", async () => everywhere({ vae: model.name }), "plain sl-main");
+    if (model.prompt && !model.broken) {
+      const all = model.kind === "lora" ? [model.prompt, ...model.trigger_words.slice(0, 1)].join(" ") : model.prompt;
+      offer("Add to prompt", () => put(all), "plain sl-main");
+      if (model.kind === "embedding") offer("Add to negative prompt", () => put(model.prompt, "negative_prompt"), "ghost");
+    }
+    return made.length ? el("div", { class: "sl-model-tools" }, ...made) : "";
+  }
+
+  /** The checkpoint in every tab that it can work for, with the settings its makers recommend. */
+  async function use({ name, title, tasks }) {
+    await refreshModels();
+    const able = form.tasks().filter((task) => tasks.includes(form.tab(task).task));
+    for (const task of able) form.bridge.chosen(task, name);
+    const left = able.length < form.tasks().length ? ` It cannot do ${form.tasks().filter((task) => !able.includes(task)).join(" or ")}.` : "";
+    notices.show(`${title} paints the next picture, with the settings that it recommends.${left}`, { key: "chosen", kind: "well" });
+    if (document.getElementById("sl-column")?.inert) close_room();
+  }
+
+  async function everywhere(values) {
+    for (const task of form.tasks()) form.fill(task, values);
+    notices.show(`${model.title} is the VAE of the next picture.`, { key: "chosen", kind: "well" });
+  }
+
+  async function load() {
+    const { name, title } = model;
+    await api.load(name);
+    loading.add(name);
+    changed(model);
+    try {
+      if (!(await until(async () => (await studio.health()).loaded.includes(name)))) {
+        notices.show(`${title} is still not in memory; the engine may be busy.`, { key: "library" });
+      }
+    } finally {
+      loading.delete(name);
+      await refreshModels();
+    }
+  }
+
+  async function unload() {
+    const { name, title } = model;
+    await api.unload(name);
+    const gone = await until(async () => !(await studio.health()).loaded.includes(name), 8000);
+    if (!gone) notices.show(`${title} is in use, so it stays in memory.`, { key: "library", kind: "well" });
+    await refreshModels();
+  }
+
+  // -- what is told -------------------------------------------------------------------------------------------------------
+
+  function triggers() {
+    if (!model.trigger_words.length) return "";
+    const one = (word) => button({ label: word, kind: "word", title: "Add to the prompt", onclick: act(() => put(word)) });
+    return el("div", { class: "sl-model-triggers", role: "group", aria: { label: "Trigger words" } }, ...model.trigger_words.slice(0, 24).map(one));
+  }
+
+  function facts() {
+    const shown = [
+      ["Kind", model.detail.startsWith(kindOf(model)) ? model.detail : [kindOf(model), model.detail].filter(Boolean).join(", ")],
+      ["Family", model.family_title],
+      ["Made for", model.base_model],
+      ["Paints best at", model.native_size ? model.native_size.join(" × ") : ""],
+      ["Size", size(model.size_bytes)],
+      ["In memory", model.loaded ? size(model.memory_bytes) || "yes" : ""],
+      ["Name", model.name],
+      ["Hash", model.short_hash ? copied(model.short_hash, model.sha256, "Copy the whole SHA-256") : model.hashing ? "being computed" : ""],
+      ["AutoV3", model.autov3 ? copied(model.autov3, model.autov3, "Copy AutoV3") : ""],
+      ["Place", model.path ? copied(model.path, model.path, "Copy the path") : ""],
+      ["From", model.source ? link(model.source) : ""],
+      ["Tags", model.tags.slice(0, 12).join(", ")],
+    ].filter(([, value]) => value);
+    return el("dl", { class: "sl-model-facts" }, ...shown.flatMap(([term, value]) => [el("dt", { text: term }), el("dd", {}, value)]));
+  }
+
+  function copied(shown, whole, label) {
+    const copy = async () => {
+      await navigator.clipboard.writeText(whole);
+      notices.show("It is on the clipboard.", { kind: "well", key: "copied" });
+    };
+    const tool = navigator.clipboard && isSecureContext ? button({ label, icon: "copy", quiet: true, "data-act": label, onclick: act(copy) }) : "";
+    return el("span", { class: "sl-copied" }, el("code", { text: shown, title: whole }), tool);
+  }
+
+  function link(address) {
+    if (!address.startsWith("https://")) return el("code", { text: address });
+    return el("a", { href: address, target: "_blank", rel: "noreferrer noopener", text: address.replace("https://", "") });
+  }
+
+  const read = () => (model.notes ? el("p", { class: "sl-model-summary", text: model.notes }) : "");
+
+  // -- what its owner adds --------------------------------------------------------------------------------------------------
+
+  function ownVae(vaes) {
+    if (model.kind !== "checkpoint" || model.broken || (!vaes.length && model.default_vae === "automatic")) return "";
+    const known = [{ name: "automatic", title: "Its own" }, ...vaes];
+    if (!known.some((each) => each.name === model.default_vae)) known.push({ name: model.default_vae, title: `${model.default_vae} (not here)` });
+    const options = known.map(({ name, title }) => el("option", { value: name, text: title }));
+    const list = el("select", { id: "sl-model-vae", data: { act: "vae" } }, ...options);
+    list.value = model.default_vae;
+    const subject = model;
+    const keep = note(() => api.annotate(subject, { default_vae: list.value }));
+    list.addEventListener("change", async () => {
+      await keep();
+      await refreshModels().catch(() => {});
+    });
+    return el("div", { class: "sl-model-field" }, el("label", { for: "sl-model-vae", text: "VAE used with it" }), list);
+  }
+
+  function notes() {
+    const subject = model;
+    const area = el("textarea", { id: "sl-model-notes", rows: "4", maxlength: "20000", spellcheck: "false", placeholder: "What you want to remember about it" });
+    const said = el("span", { class: "sl-hint", role: "status" });
+    area.value = model.notes;
+    let planned = 0;
+    let kept = model.notes;
+    const keep = async () => {
+      clearTimeout(planned);
+      if (area.value === kept) return;
+      const text = area.value;
+      try {
+        const answer = await api.annotate(subject, { notes: text });
+        kept = text;
+        say(said, "kept");
+        changed(answer);
+      } catch (error) {
+        say(said, "");
+        notices.show(error.message, { key: "library" });
+      }
+    };
+    area.addEventListener("input", () => {
+      say(said, "");
+      clearTimeout(planned);
+      planned = setTimeout(keep, SAVE_PAUSE);
+    });
+    area.addEventListener("blur", keep);
+    return el("div", { class: "sl-model-field" }, el("label", { for: "sl-model-notes", text: "Notes" }), area, said);
+  }
+
+  function looks() {
+    const shown = view.shown()[0];
+    const set = shown && button({ label: "Use the picture on the stage as preview", kind: "ghost", "data-act": "set", onclick: note(() => api.setPreview(model, shown.id)) });
+    const drop = model.own_preview && button({ label: "Remove the preview", kind: "ghost", "data-act": "drop", onclick: note(() => api.dropPreview(model)) });
+    return set || drop ? el("div", { class: "sl-model-tools" }, set, drop) : "";
+  }
+
+  /** The studio computes the hash of what one looks at first; ask until it is there. */
+  async function watchHash(subject) {
+    const turn = (asking += 1);
+    if (!subject.hashing) return;
+    for (let tries = 0; tries < 400; tries += 1) {
+      const answer = await api.one(subject).catch(() => null);
+      if (turn !== asking || !model || !answer) return;
+      if (!answer.hashing) return changed(answer);
+      await pause(HASH_PAUSE);
+      if (turn !== asking || node.closest("[hidden]")) return;
+    }
+  }
+
+  return { node, draw, focus: () => node.focus({ preventScroll: true }) };
+}
+
+const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+
+async function until(holds, patience = LOAD_PATIENCE) {
+  for (const end = performance.now() + patience; performance.now() < end; await pause(LOAD_PAUSE)) if (await holds()) return true;
+  return false;
+}
