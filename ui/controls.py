@@ -13,6 +13,7 @@ from pipelines.request import Request
 Choices = Mapping[str, Sequence[tuple[str, str]]]
 """What a field may be chosen from: (title, value) pairs by the field's name."""
 
+EMPTY_CHOICE = "The same"  # for a field that is empty where it follows another
 SLIDER_END = 4096  # a wider range has too many values for a slider: it gets a number box
 
 
@@ -21,7 +22,7 @@ class Form:
 
     `name` is the tab's; `start` are first values that differ from the fields' defaults. `controls` are in order of
     placing; a modifier's are called `modifiers.<name>` (is it on) and `modifiers.<name>.<parameter>`. Fields whose place
-    is `picture` have no control: the page sends their blob.
+    is `picture` have no control: the page sends their blob; nor have those of `recipe`, which only tell how a picture was made.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class Form:
         self.request = request
         self.controls: dict[str, Component] = {}
         self._places: dict[str, str] = {}  # by control: where it stands, which is also the name of its fold
+        self._lists: dict[str, dict[str, Any]] = {}  # by control: the list it shares with others, and whether it may be empty
         self._choices = choices
         self._modifiers = modifiers
         self._start = start
@@ -47,13 +49,15 @@ class Form:
 
     def places_left(self) -> list[str]:
         """The places that still hold a field without a control."""
-        special = {"", "picture", "modifiers"}
+        special = {"", "picture", "modifiers", "recipe"}
         left = (place_of(field) for name, field in self.request.model_fields.items() if name not in self.controls)
         return list(dict.fromkeys(place for place in left if place not in special))
 
     def place_modifiers(self) -> None:
         """A switch for each modifier, and under it the controls of its parameters."""
         for name, modifier in self._modifiers.items():
+            if not modifier.shown:
+                continue
             key = f"modifiers.{name}"
             switch = gr.Checkbox(False, label=modifier.title, elem_id=self.element(key), elem_classes="sl-switch")
             self.controls[key] = switch
@@ -63,7 +67,7 @@ class Form:
                     self._add(f"{key}.{field_name}", field, "modifiers")
 
     def has_modifiers(self) -> bool:
-        return bool(self._modifiers)
+        return any(modifier.shown for modifier in self._modifiers.values())
 
     def element(self, key: str) -> str:
         """The id of a control's element in the page."""
@@ -78,6 +82,7 @@ class Form:
             "defaults": {key: control.value for key, control in self.controls.items()},
             "elements": {key: self.element(key) for key in self.controls},
             "places": {key: self._places[key] for key in self.controls},
+            "lists": self._lists,
             "takesPicture": self.request.takes_picture,
             "takesMask": self.request.takes_mask,
         }
@@ -85,7 +90,13 @@ class Form:
     def _add(self, key: str, field: FieldInfo, place: str) -> None:
         name = key.rpartition(".")[2]
         value = self._start.get(key, None if field.is_required() else field.get_default(call_default_factory=True))
-        self.controls[key] = component(name, field, value, self._choices.get(key), elem_id=self.element(key))
+        shared = shared_list(field)
+        choices = self._choices.get(shared or key)
+        if shared:
+            empty = str(field.json_schema_extra.get("empty", EMPTY_CHOICE)) if field.default == "" else None
+            self._lists[key] = {"from": shared, "empty": empty}
+            choices = [*([(empty, "")] if empty else []), *(choices or [])]
+        self.controls[key] = component(name, field, value, choices, elem_id=self.element(key))
         self._places[key] = place
 
 
@@ -95,6 +106,12 @@ def place_of(field: FieldInfo) -> str:
     if isinstance(extra, dict) and "place" in extra:
         return str(extra["place"])
     return "more" if field.title else ""
+
+
+def shared_list(field: FieldInfo) -> str | None:
+    """The list that a field says it is chosen from, such as "checkpoints"; its name among the choices."""
+    extra = field.json_schema_extra
+    return str(extra["choices"]) if isinstance(extra, dict) and "choices" in extra else None
 
 
 def component(name: str, field: FieldInfo, value: Any, choices: Sequence[tuple[str, str]] | None = None, **more: Any) -> Component:
@@ -113,7 +130,7 @@ def component(name: str, field: FieldInfo, value: Any, choices: Sequence[tuple[s
 def choice(value: Any, choices: Sequence[tuple[str, str]], words: Mapping[str, Any]) -> Component:
     known = {each for _, each in choices}
     listed = [*choices] if value in known or not value else [*choices, (str(value), value)]
-    return gr.Dropdown(listed, value=value or None, filterable=len(listed) > 12, **words)
+    return gr.Dropdown(listed, value=value if value in known else value or None, filterable=len(listed) > 12, **words)
 
 
 def text(field: FieldInfo, value: Any, words: Mapping[str, Any]) -> Component:

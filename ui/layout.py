@@ -30,15 +30,17 @@ class Tab:
         return re.sub(r"\W+", "-", self.title.lower())
 
 
-FOLDS = {"sampler": "Sampler", "model": "Model"}
+FOLDS = {"words": "Prompt language", "sampler": "Sampler", "noise": "Noise", "model": "Model"}
 
 
 def column(form: Form, source: Callable[[Form], None] | None = None) -> None:
     """The usual column: prompt, picture to start from if `source` shows one, shape, seed, then the folded groups."""
     with gr.Column(elem_classes="sl-prompt", min_width=0):
         form.place("prompt")
+        mount("prompt-tools", form, field="prompt")
     with fold(form, "negative", "Negative prompt"):
         form.place("negative")
+        mount("prompt-tools", form, field="negative_prompt")
     if source is not None:
         source(form)
     with gr.Column(elem_classes="sl-shape", min_width=0):
@@ -53,6 +55,8 @@ def column(form: Form, source: Callable[[Form], None] | None = None) -> None:
     for place, title in FOLDS.items():
         with fold(form, place, title):
             form.place(place)
+            if place == "words":
+                mount("many", form)
     if form.has_modifiers():
         with fold(form, "modifiers", "Modifiers"):
             form.place_modifiers()

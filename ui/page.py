@@ -56,12 +56,10 @@ def first_values(models: Mapping[str, Any]) -> dict[str, Any]:
 
 def choices_of(models: Mapping[str, Any], schedulers: Mapping[str, Any]) -> Choices:
     """The lists to choose from at the time of building; the page's script refreshes them."""
-    return {
-        "scheduler": [(each["title"], each["name"]) for each in schedulers["schedulers"]],
-        "schedule": [(each["title"], each["name"]) for each in schedulers["schedules"]],
-        "checkpoint": [(each["title"] or each["name"], each["name"]) for each in models["checkpoints"]],
-        "vae": [("Automatic", "automatic"), *((each["title"] or each["name"], each["name"]) for each in models["vaes"])],
-    }
+    lists = {**schedulers, **{kind: models[kind] for kind in ("checkpoints", "vaes", "upscalers")}}
+    shared = {kind: [(each["title"] or each["name"], each["name"]) for each in listed] for kind, listed in lists.items()}
+    own = {"scheduler": shared["schedulers"], "schedule": shared["schedules"], "checkpoint": shared["checkpoints"]}
+    return {**shared, **own, "vae": [("Automatic", "automatic"), *shared["vaes"]]}
 
 
 def described(forms: Sequence[Form], schedulers: Mapping[str, Any]) -> str:

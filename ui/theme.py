@@ -8,7 +8,8 @@ from typing import Any
 
 import gradio as gr
 
-STYLES = tuple(f"{name}.css" for name in ("tokens", "room", "controls", "groups", "buttons", "stage", "panels", "canvas", "narrow"))
+SHEETS = ("tokens", "room", "controls", "prompt", "groups", "buttons", "stage", "panels", "canvas", "narrow")
+STYLES = tuple(f"{name}.css" for name in SHEETS)
 GROUND = "#15110e"  # before the style sheets arrive: the same as --sl-ground in tokens.css
 
 # Runs before the first paint of the page: no flash of the other look.

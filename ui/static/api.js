@@ -12,7 +12,7 @@ export class StudioError extends Error {
 }
 
 /** The absolute path of a route, also where the page is served under a prefix. */
-function route(path) {
+export function route(path) {
   const root = window.gradio_config?.root ?? "";
   return new URL(root || "/", location.href).pathname.replace(/\/$/, "") + API + path;
 }
@@ -37,10 +37,11 @@ async function call(method, path, { body, json, signal } = {}) {
   throw new StudioError(told.error ?? `The studio answered with an error (${answer.status}).`, told.field ?? null, answer.status);
 }
 
-const read = async (...request) => (await call(...request)).json();
+export const read = async (...request) => (await call(...request)).json();
 
 export const api = {
   submit: (draft) => read("POST", "/jobs", { json: draft }),
+  batch: (wanted) => read("POST", "/batches", { json: wanted }),
   jobs: (limit) => read("GET", `/jobs?limit=${limit}`),
   active: (limit) => read("GET", `/jobs?active=1&limit=${limit}`),
   cancel: (id) => read("DELETE", `/jobs/${encodeURIComponent(id)}`),
@@ -49,6 +50,10 @@ export const api = {
   images: (limit) => read("GET", `/images?limit=${limit}`),
   upload: (blob) => read("POST", "/uploads", { body: blob }),
   recipe: (blob) => read("POST", "/recipe", { body: blob }),
+  prompt: (question) => read("POST", "/prompt", { json: question }),
+  words: () => read("GET", "/words"),
+  styled: (words) => read("POST", "/styles/apply", { json: words }),
+  keepStyle: (style) => read("PUT", "/styles", { json: style }),
   models: () => read("GET", "/models"),
   health: () => read("GET", "/health"),
 };

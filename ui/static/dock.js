@@ -5,6 +5,7 @@ import { api } from "./api.js";
 import { button, el, fill } from "./dom.js";
 import { draft } from "./form.js";
 import * as jobs from "./jobs.js";
+import { batch } from "./many.js";
 import * as notices from "./notices.js";
 import * as source from "./source.js";
 import { keep, store } from "./store.js";
@@ -46,10 +47,12 @@ export async function go() {
   try {
     const request = { ...(await draft(task)), ...(await source.inputs(task)) };
     const alone = jobs.active().length === 0;
-    const job = await api.submit(request);
+    const wanted = batch(task, request);
+    const made = wanted ? (await api.batch({ request, ...wanted })).jobs : [await api.submit(request)];
+    const [job] = made;
     store.lastSeed = job.request.seed;
     keep();
-    jobs.note(job);
+    made.forEach(jobs.note);
     source.showCanvas(false);
     if (alone) view.live(job.id);
     else view.live();

@@ -147,6 +147,8 @@ function schedules(task) {
   fill(task, fits ? {} : { schedule: "automatic" }, { schedule: list });
 }
 
+const listsOf = (task) => choices(value(task, "scheduler"), tab(task).lists);
+
 /** Settings the checkpoint's makers recommend, as values of controls. */
 function recommended(checkpoint) {
   return models().checkpoints.find((each) => each.name === checkpoint)?.recommended ?? {};
@@ -192,7 +194,7 @@ export const bridge = {
     await refreshModels().catch(() => {}); // so that every value finds itself in its list
     await opened(store.tab);
     return tasks().flatMap((task) => {
-      const next = { values: store.values[task], lists: choices(value(task, "scheduler")) };
+      const next = { values: store.values[task], lists: listsOf(task) };
       return tab(task).keys.map((key) => update(task, key, next));
     });
   },
@@ -219,10 +221,10 @@ async function opened(task) {
 }
 
 // A tab that is opened is drawn anew, or for the first time: give its controls their values again.
-on("tab", (task) => ready.then(() => fill(task, store.values[task], choices(value(task, "scheduler")))));
+on("tab", (task) => ready.then(() => fill(task, store.values[task], listsOf(task))));
 
 on("models", () => {
-  for (const task of tasks()) fill(task, settled(task), choices(value(task, "scheduler")));
+  for (const task of tasks()) fill(task, settled(task), listsOf(task));
 });
 
 /** A checkpoint that is gone gives way to the default one, with its settings; so does none at all. */

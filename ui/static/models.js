@@ -3,7 +3,7 @@
 import { api } from "./api.js";
 import { tell } from "./bus.js";
 
-let offered = { default: null, checkpoints: [], vaes: [] };
+let offered = { default: null, checkpoints: [], vaes: [], upscalers: [] };
 let schedulers = [];
 let schedules = [];
 
@@ -25,7 +25,7 @@ export async function refreshModels() {
   tell("loaded", now);
 }
 
-const shape = (list) => [list.default, list.checkpoints.map(({ loaded, ...rest }) => rest), list.vaes];
+const shape = (list) => [list.default, list.checkpoints.map(({ loaded, ...rest }) => rest), list.vaes, list.upscalers];
 
 function label({ title, name, broken }) {
   return broken ? `${title || name}: cannot be used. ${broken}` : title || name;
@@ -37,9 +37,20 @@ export function schedulesOf(scheduler) {
   return schedules.filter(({ name }) => names.includes(name)).map(({ title, name }) => [title, name]);
 }
 
-/** The lists of every control that chooses from one. */
-export function choices(scheduler) {
+/** The lists that controls share, by what they hold. */
+const SHARED = {
+  schedulers: () => schedulers.map(({ title, name }) => [title, name]),
+  schedules: () => schedules.map(({ title, name }) => [title, name]),
+  checkpoints: () => offered.checkpoints.map((each) => [label(each), each.name]),
+  upscalers: () => offered.upscalers.map((each) => [label(each), each.name]),
+  vaes: () => offered.vaes.map((each) => [label(each), each.name]),
+};
+
+/** The list of every control that chooses from one; `lists` says which controls share one. */
+export function choices(scheduler, lists = {}) {
+  const shared = Object.entries(lists).filter(([, { from }]) => SHARED[from] && offered.checkpoints.length);
   return {
+    ...Object.fromEntries(shared.map(([key, { from, empty }]) => [key, [...(empty ? [[empty, ""]] : []), ...SHARED[from]()]])),
     ...(offered.checkpoints.length ? { checkpoint: offered.checkpoints.map((each) => [label(each), each.name]) } : {}),
     vae: [["Automatic", "automatic"], ...offered.vaes.map((each) => [label(each), each.name])],
     schedule: schedulesOf(scheduler),

@@ -16,6 +16,7 @@ export const store = {
   tab: kept.tab ?? null,
   values: kept.values ?? {}, // by task, by control
   pictures: kept.pictures ?? {}, // by task: {id, width, height, name}
+  many: kept.many ?? {}, // by task: {matrix, lines}
   lastSeed: kept.lastSeed ?? null,
 };
 
