@@ -44,6 +44,12 @@ def arguments() -> argparse.ArgumentParser:
         help="who may download, load and annotate models: who sits at this machine, everyone who may come in, or nobody "
         "(default: %(default)s)",
     )
+    parser.add_argument(
+        "--hub-cache",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="list what lies in the Hugging Face cache of this user too (default: yes); nothing is fetched for it",
+    )
     parser.add_argument("--open", action=argparse.BooleanOptionalAction, default=True, help="open the page in the browser")
     return parser
 
@@ -71,11 +77,14 @@ def serve(options: argparse.Namespace) -> int:
     from extensions import loader
     from extensions.engine import EngineConfig
     from jobs.studio import Studio, WorkerConfig
+    from pipelines import shelves
     from pipelines.catalog import Catalog
     from ui.address import claim
 
     port = claim(options.host, options.port)  # before anything is started that a taken port would stop again
     roots = [HERE / "models", *(existing(folder) for folder in options.models)]
+    if options.hub_cache and (cache := shelves.hub_cache()):
+        roots.append(cache)
     offered = loader.load(options.extension)
     config = EngineConfig(tuple(map(str, roots)), options.device, str(outputs / ".safelight" / "blobs"), tuple(options.extension))
     studio = Studio(

@@ -46,6 +46,12 @@ class ReadAhead:
                 self._running = True
                 threading.Thread(target=self._run, name="read ahead", daemon=True).start()
 
+    def only(self, target: Target) -> None:
+        """Stops what is being read unless it is this; starts nothing."""
+        with self._changed:
+            if self._target != target:
+                self._target = None
+
     def idle(self, seconds: float) -> bool:
         """Whether there is nothing left to do, after at most so long."""
         with self._changed:

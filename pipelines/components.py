@@ -19,10 +19,10 @@ class Components:
     """Shared modules in evaluation mode on `device`; nobody keeps state in them between requests.
 
     `modules` have diffusers' names of components ("text_encoder", "text_encoder_2", "unet", "vae", ...), and each of
-    `tokenizers` (a `ClipTokenizer` for CLIP) that of its text encoder;
-    "tiny_decoder", an `AutoencoderTiny` for previews, may be among them. `scheduler_config` is the checkpoint's own
-    scheduler configuration (diffusers' keys), `pipeline_config` what diffusers' pipeline of it is told. `hashes` maps a component to the SHA-256 of its weights; reading one waits
-    until it is computed, so it is for recipes. `fingerprints` says at once whether two components are the same.
+    `tokenizers` (a `ClipTokenizer` for CLIP) that of its text encoder; "tiny_decoder", an `AutoencoderTiny` for previews,
+    may be among the modules. `scheduler_config` is the checkpoint's own scheduler configuration (diffusers' keys),
+    `pipeline_config` what diffusers' pipeline of it is told. `hashes` maps a component to the SHA-256 of its weights; reading
+    one waits until it is computed, so it is for recipes. `fingerprints` says at once whether two components are the same.
     `embeddings` are the textual inversions that prompts may name.
     """
 

@@ -163,7 +163,8 @@ class Engine:
             if job not in self._active and not job.paused and batching.may_join(job, self._active, self._queue, self._limits):
                 yield from self._guarded(job, self._prepare, job)
                 return
-        for job, run in [(job, run) for job in self._active for run in job.unfinished if isinstance(run.asked, Enlarging)]:
+        enlarging = [(job, run) for job in self._active for run in job.unfinished if isinstance(run.asked, Enlarging)]
+        for job, run in enlarging[:1]:
             yield from self._guarded(job, self._enlarge, job, run)
             return
         latents = [(job, run) for job in self._active for run in job.pictures if run.latents is not None]

@@ -89,7 +89,7 @@ class PipelineManager:
         wanted = Wanted.of(self.catalog, checkpoint, vae)
         entry = self._pinned(wanted)
         if entry is None:
-            self._ahead.want(wanted.name)  # or it would wait for something else to be read
+            self._ahead.only(wanted.name)  # or this would wait for something else to be read
             with self._loading:
                 entry = self._pinned(wanted) or self._load(wanted, pins=1)
         try:

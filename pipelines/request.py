@@ -68,9 +68,7 @@ class Request(BaseModel):
     negative_prompt_2: str = placed(
         "", "words", "Second negative prompt", "For models with a second text encoder; empty: the same.", max_length=LONGEST_PROMPT
     )
-    template: str = placed(
-        "", "recipe", "Template", "The prompt before its wildcards and variants were chosen.", max_length=LONGEST_PROMPT
-    )
+    template: str = placed("", "recipe", "Template", "The prompt before its wildcards and variants were chosen.", max_length=LONGEST_PROMPT)
     modifiers: dict[str, dict[str, JsonValue]] = placed({}, "modifiers", "Modifiers", "Settings of each modifier that is on, by its name.")
 
     def with_seed(self) -> "Request":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 
 from training.captions import CaptionWriter
 from training.compose import Composer
@@ -12,7 +13,7 @@ from training.nouns import all_nouns
 from training.paths import Paths
 from training.scenes import SceneSampler
 from training.sheets import save_sheet
-from training.sources import fetch_icons
+from training.sources import fetch_icons, fetch_solids
 from training.sprites import SpriteBook
 from training.tokenizer import write_tokenizer
 
@@ -22,9 +23,8 @@ SHEET_PICTURES = 48
 
 def prepare_data(config: Config, paths: Paths) -> None:
     """Render the sprites and write the tokenizer."""
-    icons = fetch_icons(paths.downloads)
-    nouns = all_nouns()[: config.nouns]
-    book = SpriteBook.render(icons, nouns, config.sprite_size)
+    icons, nouns = fetch_icons(paths.downloads), all_nouns()[: config.nouns]
+    book = SpriteBook.render(icons, fetch_solids(paths.downloads, nouns), nouns, config.sprite_size)
     book.save(paths.sprites)
 
     rng = random.Random(0)
@@ -34,8 +34,13 @@ def prepare_data(config: Config, paths: Paths) -> None:
     captions = [writer.write(scene, rng) for scene in scenes]
     # Icon names teach the tokenizer some words beyond our captions; they stay short codes.
     names = [name.replace("-", " ") for name in json.loads(icons.read_text())["icons"]]
-    write_tokenizer(captions + names, config.merges, paths.tokenizer)
+    start = config.start_from
+    if start is None:
+        write_tokenizer(captions + names, config.merges, paths.tokenizer)
+    else:
+        # The words' numbers must stay what the starting checkpoint's weights know.
+        shutil.copytree(start / "tokenizer", paths.tokenizer, dirs_exist_ok=True)
 
     pictures = [composer.picture(scene, rng) for scene in scenes[:SHEET_PICTURES]]
-    save_sheet(pictures, paths.sheets / "training_pictures.png", 8, captions[:SHEET_PICTURES], scale=2)
+    save_sheet(pictures, paths.sheets / "training_pictures.png", 8, captions[:SHEET_PICTURES])
     print(f"[data] {len(nouns)} nouns, {len(book.sprites)} sprites, {len(book.natural_colours)} repaintable", flush=True)

@@ -17,16 +17,18 @@ from torch import nn
 from training.compose import Composer, to_tensor
 from training.config import Config
 from training.loop import Job, train
+from training.palette import STYLES
 from training.paths import Paths
 from training.scenes import SceneSampler
 from training.sprites import SpriteBook
 from training.workers import Worker
 
+INPUT = 64  # pictures are judged at this size
 BLUR_SIDES = (16, 24, 32, 48)
 
 
 class Judge(nn.Module):
-    """Strided and grouped convolutions, then one linear layer over the nouns."""
+    """Strided and grouped convolutions, then one linear layer over the nouns and one over the styles."""
 
     def __init__(self, nouns: int) -> None:
         super().__init__()
@@ -38,10 +40,12 @@ class Judge(nn.Module):
             before = width
         self.body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Dropout(0.2))
         self.head = nn.Linear(4 * before, nouns)
+        self.style = nn.Linear(4 * before, len(STYLES))
 
-    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        """Noun logits for pictures in [-1, 1]."""
-        return self.head(self.body(pictures))
+    def forward(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Noun and style logits for pictures in [-1, 1]."""
+        seen = self.body(F.interpolate(pictures, (INPUT, INPUT), mode="area"))
+        return self.head(seen), self.style(seen)
 
 
 def halves(picture: Image.Image) -> tuple[Image.Image, Image.Image]:
@@ -64,15 +68,15 @@ class JudgeStream:
         self.composer = Composer(book, config.picture_size)
 
     def batch(self, size: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Pictures in [-1, 1] and noun numbers."""
+        """Pictures in [-1, 1], and noun and style numbers (size, 2)."""
         pictures: list[Image.Image] = []
-        labels: list[int] = []
+        labels: list[tuple[int, int]] = []
         while len(pictures) < size:
             paired = self.rng.random() < 0.25
             scene = (self.double if paired else self.single).draw(self.rng)
             picture = self.composer.picture(scene, self.rng)
             pictures += halves(picture) if paired else (picture,)
-            labels += [self.book.nouns.index(thing.noun) for thing in scene.things]
+            labels += [(self.book.nouns.index(thing.noun), STYLES.index(scene.style)) for thing in scene.things]
         return to_tensor(pictures[:size]), torch.tensor(labels[:size])
 
 
@@ -96,12 +100,15 @@ def train_judge(worker: Worker, config: Config, paths: Paths) -> None:
 
     def loss(judge: nn.Module) -> torch.Tensor:
         made, goal = stream.batch(config.judge_batch)
-        return F.cross_entropy(judge(roughen(made.to(worker.device), stream.rng)), goal.to(worker.device))
+        nouns, styles = judge(roughen(made.to(worker.device), stream.rng))
+        goal = goal.to(worker.device)
+        return F.cross_entropy(nouns, goal[:, 0]) + 0.3 * F.cross_entropy(styles, goal[:, 1])
 
     @torch.no_grad()
     def export(judge: nn.Module) -> dict[str, float]:
         save_file(judge.state_dict(), paths.judge / "judge.safetensors")
-        return {"right": float((judge(pictures).argmax(1) == labels).float().mean())}
+        right = [float((told.argmax(1) == labels[:, k]).float().mean()) for k, told in enumerate(judge(pictures))]
+        return {"nouns_right": right[0], "styles_right": right[1]}
 
     job = Job(
         folder=paths.judge,

@@ -6,6 +6,7 @@ import copy
 import json
 import math
 import os
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +14,9 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from tqdm import tqdm
 
+from training.plots import save_loss_plot
 from training.workers import Worker
 
 WARM_UP_STEPS = 60
@@ -59,7 +62,7 @@ class Run:
         self.average = copy.deepcopy(job.model).eval().requires_grad_(False)
         self.weights = [p for p in job.model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(self.weights, job.rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
-        self.step, self.spent = 0, 0.0
+        self.step, self.samples, self.spent = 0, 0, 0.0
         self.log: list[dict[str, float]] = []
         self.losses: list[float] = []
         self._resume()
@@ -79,7 +82,7 @@ class Run:
         self.job.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.spent = state["step"], state["spent"]
+        self.step, self.samples, self.spent = state["step"], state["samples"], state["spent"]
         if self._log_file.exists():
             self.log = json.loads(self._log_file.read_text())
 
@@ -90,6 +93,7 @@ class Run:
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
+            "samples": self.samples,
             "spent": self.spent,
         }
         write_atomically(self._state_file, lambda file: torch.save(state, file))
@@ -104,6 +108,7 @@ class Run:
         nn.utils.clip_grad_norm_(self.weights, 1.0)
         self.optimizer.step()
         self.step += 1
+        self.samples += self.job.batch * self.worker.count
         self.losses.append(loss.item())
 
     @torch.no_grad()
@@ -119,25 +124,30 @@ class Run:
 
     def report(self, numbers: dict[str, float]) -> None:
         """Print and record one line: the mean loss since the last one, and `numbers`."""
-        seen = self.step * self.job.batch * self.worker.count
-        entry: dict[str, float] = {"seconds": round(self.spent, 1), "step": self.step, "samples": seen}
+        entry: dict[str, float] = {"seconds": round(self.spent, 1), "step": self.step, "samples": self.samples}
         if self.losses:
             entry["loss"] = sum(self.losses) / len(self.losses)
         entry |= numbers
         self.losses = []
         self.log.append(entry)
         words = " ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in entry.items())
-        print(f"[{self.job.folder.name}] {words}", flush=True)
+        tqdm.write(f"[{self.job.folder.name}] {words}")
+        sys.stdout.flush()
         log = json.dumps(self.log, indent=0)
         write_atomically(self._log_file, lambda file: file.write_text(log))
+        save_loss_plot(self.log, self.job.folder / "loss.png")
 
 
 def train(job: Job, worker: Worker) -> nn.Module:
     """Run the job until its budget is spent; returns the averaged model."""
     job.folder.mkdir(parents=True, exist_ok=True)
     run, budget = Run(job, worker), 60.0 * job.minutes
-    progress = run.spent / budget
+    if worker.device.type == "cuda":
+        job.model.compile()  # in place: the weights keep their names
+    progress = run.spent / budget if budget else 1.0
     last = logged = exported = time.monotonic()
+    # The bar shows on terminals only, and counts seconds of the budget.
+    bar = tqdm(total=round(budget), initial=round(run.spent), unit="s", desc=job.folder.name, disable=None if worker.leads else True)
     while progress < 1.0:
         run.advance(progress)
         now = time.monotonic()
@@ -148,6 +158,7 @@ def train(job: Job, worker: Worker) -> nn.Module:
         progress = worker.average(run.weights, run.spent / budget)
         run.spent = progress * budget
         run.blend(job.sync_every)
+        bar.update(min(round(run.spent), bar.total) - bar.n)
         if worker.leads and now - logged > LOG_SECONDS:
             run.report({})
             logged = now
@@ -156,6 +167,7 @@ def train(job: Job, worker: Worker) -> nn.Module:
             run.save()
             if worker.leads:
                 run.report(job.export(run.average))
+    bar.close()
     run.save()
     if worker.leads:
         run.report(job.export(run.average))

@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderTiny, StableDiffusionPipeline, UNet2DConditionModel
 
-from training.captions import plain_caption
+from training.captions import place_phrase, plain_caption
 from training.config import Config
-from training.palette import BACKGROUNDS, OBJECT_COLOURS
+from training.palette import BACKGROUNDS, OBJECT_COLOURS, OFFERED_STYLES, SCENERY
 from training.paths import Paths
 from training.sampling import default_scheduler
 from training.scenes import Thing
@@ -21,19 +21,21 @@ from training.tokenizer import load_tokenizer
 from training.vae import PictureStream, load_vae
 
 TITLE = "Safelight Picture Book"
-SUMMARY = "A tiny text-to-image model of our own: 65 everyday things in flat colours, 64x64 px, seconds on a laptop."
+SUMMARY = "A tiny text-to-image model of our own: {things} everyday things, 3D or flat, {side}x{side} px, seconds on a laptop."
 EXAMPLES = (
-    "a red apple on a sky blue background",
-    "a penguin on an orange background",
-    "a blue car on a white background",
-    "a snowman on a purple background",
-    "a sunflower on a teal background",
-    "a panda on a green background",
+    "a cat on a sky blue background",
+    "a panda at night",
+    "a unicorn at sunset, flat style",
+    "a purple octopus at the sea",
+    "two rabbits on a meadow",
+    "a red apple on the left and a blue car on the right on a white background",
+    "a robot on a green background, flat style",
+    "a blue teapot on an orange background",
 )
 
 
 @torch.no_grad()
-def latent_rgb(config: Config, paths: Paths, pictures: int = 256) -> tuple[list[list[float]], list[float]]:
+def latent_rgb(config: Config, paths: Paths, pictures: int = 128) -> tuple[list[list[float]], list[float]]:
     """The least-squares map from latents (as the UNet sees them) to colours in [-1, 1]."""
     vae = load_vae(paths.vae / "final")
     true = PictureStream(config, SpriteBook.load(paths.sprites), seed=321).batch(pictures)
@@ -49,7 +51,7 @@ def latent_rgb(config: Config, paths: Paths, pictures: int = 256) -> tuple[list[
 def build_pipeline(paths: Paths) -> StableDiffusionPipeline:
     """The trained parts as a stock pipeline, in single precision."""
     return StableDiffusionPipeline(
-        vae=load_vae(paths.vae / "final"),
+        vae=load_vae(paths.polish / "export"),
         text_encoder=load_text_encoder(paths.text / "export"),
         tokenizer=load_tokenizer(paths.tokenizer),
         unet=UNet2DConditionModel.from_pretrained(paths.denoiser / "export"),
@@ -68,7 +70,7 @@ def describe(config: Config, paths: Paths) -> dict[str, object]:
     examples = EXAMPLES if config.nouns is None else tuple(plain_caption(Thing(n), "white") for n in book.nouns)
     return {
         "title": TITLE,
-        "summary": SUMMARY,
+        "summary": SUMMARY.format(things=len(book.nouns), side=side),
         "native_size": [side, side],
         "recommended": {
             "scheduler": "ddim",
@@ -84,6 +86,8 @@ def describe(config: Config, paths: Paths) -> dict[str, object]:
         "nouns": book.nouns,
         "colours": list(OBJECT_COLOURS),
         "background_colours": list(BACKGROUNDS),
+        "places": [place_phrase(name) for name in SCENERY],
+        "styles": list(OFFERED_STYLES),
     }
 
 

@@ -1,8 +1,10 @@
-"""Colours the picture book knows by name: of backgrounds and of objects."""
+"""Colours and places the picture book knows by name: of backgrounds and of objects."""
 
 from __future__ import annotations
 
-BACKGROUNDS: dict[str, tuple[int, int, int]] = {
+RGB = tuple[int, int, int]
+
+BACKGROUNDS: dict[str, RGB] = {
     "red": (214, 48, 49),
     "orange": (243, 145, 41),
     "yellow": (250, 215, 70),
@@ -18,6 +20,14 @@ BACKGROUNDS: dict[str, tuple[int, int, int]] = {
     "black": (28, 28, 32),
 }
 
+# Places to be in instead of a plain background: the colour at the top and at the bottom.
+SCENERY: dict[str, tuple[RGB, RGB]] = {
+    "night": ((16, 20, 66), (46, 58, 130)),
+    "sunset": ((128, 70, 150), (255, 168, 96)),
+    "meadow": ((150, 212, 250), (118, 190, 82)),
+    "sea": ((178, 224, 250), (36, 120, 190)),
+}
+
 # Hue in degrees, saturation and value in 0..1 that an object is painted with.
 OBJECT_COLOURS: dict[str, tuple[float, float, float]] = {
     "red": (357.0, 0.80, 0.90),
@@ -29,11 +39,16 @@ OBJECT_COLOURS: dict[str, tuple[float, float, float]] = {
     "pink": (328.0, 0.48, 0.99),
 }
 
+STYLES = ("3d", "flat", "pixel")  # the first is what a caption without a style means
+OFFERED_STYLES = STYLES[:2]  # pixel art is taught, but its squares get lost in the autoencoder so far
 
-def nearest_background(rgb: tuple[float, float, float]) -> str:
-    """The background name whose colour is closest to `rgb` (0..255)."""
 
-    def distance(name: str) -> float:
-        return sum((a - b) ** 2 for a, b in zip(BACKGROUNDS[name], rgb, strict=True))
+def nearest_backdrop(top: tuple[float, ...], bottom: tuple[float, ...]) -> str:
+    """The plain background or scenery whose upper and lower colours are closest to these (0..255)."""
+    plain = {name: (rgb, rgb) for name, rgb in BACKGROUNDS.items()}
 
-    return min(BACKGROUNDS, key=distance)
+    def distance(ends: tuple[RGB, RGB]) -> float:
+        return sum((a - b) ** 2 for want, have in zip(ends, (top, bottom), strict=True) for a, b in zip(want, have, strict=True))
+
+    both = plain | SCENERY
+    return min(both, key=lambda name: distance(both[name]))

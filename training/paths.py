@@ -54,6 +54,11 @@ class Paths:
         return self.folder("denoiser")
 
     @property
+    def polish(self) -> Path:
+        """The decoder's last touch."""
+        return self.folder("polish")
+
+    @property
     def tiny(self) -> Path:
         """The preview decoder's run."""
         return self.folder("tiny")
@@ -62,6 +67,16 @@ class Paths:
     def judge(self) -> Path:
         """The judge's run."""
         return self.folder("judge")
+
+    @property
+    def lora(self) -> Path:
+        """The style LoRA's run."""
+        return self.folder("lora")
+
+    @property
+    def embedding(self) -> Path:
+        """The textual inversion's run."""
+        return self.folder("embedding")
 
     @property
     def sheets(self) -> Path:

@@ -1,4 +1,4 @@
-"""Sprites: the artwork rendered from SVG, and repainted in the palette's object colours."""
+"""Sprites: the artwork, flat and 3D, cropped alike and repainted in the palette's object colours."""
 
 from __future__ import annotations
 
@@ -14,13 +14,24 @@ from training.nouns import Noun
 from training.palette import OBJECT_COLOURS
 
 HUE_WINDOW = 32.0  # degrees around the dominant hue that count as "the object's colour"
+FILLED = 0.92  # of the square's side
 MIN_SHARE = 0.45  # of the opaque pixels, for an object to be repaintable
 # Where the nearest name in hue is not what people would say.
 _OWN_COLOURS = {"cat": "orange", "pig": "pink", "donut": "brown", "pear": "green", "house": "beige"}
 
 
+def squared(picture: Image.Image, size: int) -> Image.Image:
+    """The picture's opaque part, cropped and centred in an RGBA square that leaves room for a tilt."""
+    picture = picture.crop(picture.getchannel("A").point(lambda a: 255 * (a > 8)).getbbox())
+    scale = FILLED * size / max(picture.size)
+    wide, high = (max(1, round(side * scale)) for side in picture.size)
+    square = Image.new("RGBA", (size, size))
+    square.paste(picture.resize((wide, high), Image.Resampling.LANCZOS), ((size - wide) // 2, (size - high) // 2))
+    return square
+
+
 def render_icon(icons: dict, name: str, size: int) -> Image.Image:
-    """One icon of an Iconify set as a tightly cropped, centred RGBA square."""
+    """One icon of an Iconify set as an RGBA square."""
     import resvg_py
 
     width, height = icons.get("width", 16), icons.get("height", 16)
@@ -28,13 +39,7 @@ def render_icon(icons: dict, name: str, size: int) -> Image.Image:
     box = f"0 0 {icon.get('width', width)} {icon.get('height', height)}"
     svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}">{icon["body"]}</svg>'
     png = bytes(resvg_py.svg_to_bytes(svg_string=svg, width=3 * size, height=3 * size))
-    picture = Image.open(io.BytesIO(png)).convert("RGBA")
-    picture = picture.crop(picture.getchannel("A").point(lambda a: 255 * (a > 8)).getbbox())
-    scale = size / max(picture.size)
-    wide, high = (max(1, round(side * scale)) for side in picture.size)
-    square = Image.new("RGBA", (size, size))
-    square.paste(picture.resize((wide, high), Image.Resampling.LANCZOS), ((size - wide) // 2, (size - high) // 2))
-    return square
+    return squared(Image.open(io.BytesIO(png)).convert("RGBA"), size)
 
 
 def _hsv(sprite: Image.Image) -> np.ndarray:
@@ -92,36 +97,45 @@ def repaint(sprite: Image.Image, paint: Paint, colour: str) -> Image.Image:
     return painted
 
 
+Key = tuple[str, str | None, str]  # noun, colour (None: its own), artwork ("flat" or "3d")
+ARTWORKS = ("3d", "flat")  # pixel art is made from the flat one
+
+
 @dataclass(frozen=True)
 class SpriteBook:
-    """All sprites: one per noun in its own colours, and one per repaintable (noun, colour)."""
+    """All sprites: per artwork one for each noun in its own colours, and one per repaintable (noun, colour)."""
 
-    sprites: dict[tuple[str, str | None], Image.Image]
+    sprites: dict[Key, Image.Image]
     natural_colours: dict[str, str]
     nouns: list[str]
 
+    def sprite(self, noun: str, colour: str | None, style: str) -> Image.Image:
+        """The artwork a style is drawn from."""
+        return self.sprites[noun, colour, style if style in ARTWORKS else "flat"]
+
     @staticmethod
-    def render(icons_file: Path, nouns: list[Noun], size: int) -> SpriteBook:
-        """Render every noun's icon and its repainted versions."""
+    def render(icons_file: Path, solids: dict[str, Path], nouns: list[Noun], size: int) -> SpriteBook:
+        """Render every noun's artwork and its repainted versions."""
         icons = json.loads(icons_file.read_text())
-        sprites: dict[tuple[str, str | None], Image.Image] = {}
+        sprites: dict[Key, Image.Image] = {}
         natural = {}
         for noun in nouns:
-            sprite = render_icon(icons, noun.icon, size)
-            sprites[noun.word, None] = sprite
-            paint = None if noun.keeps_colours else dominant_paint(sprite)
-            if paint is None:
-                continue
-            own = natural[noun.word] = _OWN_COLOURS.get(noun.word, paint.name)
-            for colour in OBJECT_COLOURS:
-                sprites[noun.word, colour] = repaint(sprite, paint, colour)
-            sprites[noun.word, own] = sprite
+            drawn = {"flat": render_icon(icons, noun.icon, size), "3d": squared(Image.open(solids[noun.word]).convert("RGBA"), size)}
+            paints = {style: None if noun.keeps_colours else dominant_paint(sprite) for style, sprite in drawn.items()}
+            own = paints["flat"] and _OWN_COLOURS.get(noun.word, paints["flat"].name)
+            repaintable = own and all(paints.values())
+            for style, sprite in drawn.items():
+                sprites[noun.word, None, style] = sprite
+                if repaintable:
+                    sprites |= {(noun.word, colour, style): repaint(sprite, paints[style], colour) for colour in OBJECT_COLOURS}
+                    sprites[noun.word, own, style] = sprite
+            if repaintable:
+                natural[noun.word] = own
         return SpriteBook(sprites, natural, [noun.word for noun in nouns])
 
     def save(self, file: Path) -> None:
         """Write everything to one compressed file."""
-        keys = [[noun, colour] for noun, colour in self.sprites]
-        meta = {"keys": keys, "natural": self.natural_colours, "nouns": self.nouns}
+        meta = {"keys": list(self.sprites), "natural": self.natural_colours, "nouns": self.nouns}
         pixels = np.stack([np.asarray(sprite) for sprite in self.sprites.values()])
         np.savez_compressed(file, pixels=pixels, meta=np.array(json.dumps(meta)))
 
@@ -130,6 +144,6 @@ class SpriteBook:
         """Read what `save` wrote."""
         with np.load(file) as data:
             meta, pixels = json.loads(str(data["meta"])), data["pixels"]
-        keys = [(noun, colour) for noun, colour in meta["keys"]]
+        keys = [tuple(key) for key in meta["keys"]]
         sprites = {key: Image.fromarray(array, "RGBA") for key, array in zip(keys, pixels, strict=True)}
         return SpriteBook(sprites, meta["natural"], meta["nouns"])

@@ -38,17 +38,25 @@ def checkpoint(path: Path, families: Mapping[str, Family]) -> Parted:
         index = read_json(path / "model_index.json")
         pipeline = str(index.get("_class_name", ""))[:80]
         parted = _first(family.read_folder(path, index) for family in families.values() if pipeline in family.pipelines)
-        unknown = f"is for diffusers' {pipeline or 'unnamed pipeline'}, which is of no family that is known here"
+        what = f"is for diffusers' {pipeline or 'unnamed pipeline'}, which is of no family that is known here; known are: {known}"
     else:
         header = headers.read(path)
         parted = _first(family.read_file(header) for family in families.values())
-        unknown = "is " + next((hint for mark, hint in _HINTS if any(mark in name for name in header.tensors)), "not a checkpoint: it has no UNet")
-        if UNET + "input_blocks.0.0.weight" in header.tensors and "checkpoint of a kind" not in unknown:
-            unknown = "is of no family that is known here"
+        what = _what(header, known)
     if parted is None:
-        raise CheckpointError(f"{path.name} {unknown}; known are: {known}." if "known here" in unknown else f"{path.name} {unknown}.")
+        raise CheckpointError(f"{path.name} {what}.")
     complete(path.name, parted.parts)
     return parted
+
+
+def _what(header: Header, known: str) -> str:
+    """What a file is that no family took."""
+    hint = next((hint for mark, hint in _HINTS if any(mark in name for name in header.tensors)), None)
+    if hint:
+        return f"is {hint}"
+    if UNET + "input_blocks.0.0.weight" in header.tensors:
+        return f"is of no family that is known here; known are: {known}"
+    return "is not a checkpoint: it has no UNet"
 
 
 def _first(found: Iterable[Parted | None]) -> Parted | None:
@@ -119,9 +127,7 @@ def file_vae(header: Header, prefixes: tuple[str, ...], config: Mapping[str, Any
             found = {**(infer.vae if original else infer.diffusers_vae)(shapes), **config}
             pairs = list(keys.vae(found)) if original else _diffusers_pairs(shapes, found)
             return mapped_part("vae", "AutoencoderKL", found, pairs, header, prefix)
-    raise CheckpointError(
-        f"{name} carries no VAE; a complete checkpoint is needed." if prefixes == FILE_VAE else f"{name} is not a VAE."
-    )
+    raise CheckpointError(f"{name} carries no VAE; a complete checkpoint is needed." if prefixes == FILE_VAE else f"{name} is not a VAE.")
 
 
 def _diffusers_pairs(shapes: Mapping[str, Any], config: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -1,9 +1,9 @@
 """Checkpoints of true size with random weights, as single files in the original layout: they cost what real ones cost."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
@@ -51,13 +51,19 @@ def save_sd15(path: Path, seeds: Mapping[str, int], dtype: torch.dtype = torch.f
     return path
 
 
-def _weights(seed: int, dtype: torch.dtype) -> Iterator[Any]:
+def _weights(seed: int, dtype: torch.dtype) -> Iterator[Callable[[torch.Size], torch.Tensor]]:
     """Draws; the same few million numbers from other places, for nothing here looks at their values."""
-    block = (torch.randn(BLOCK, generator=torch.Generator().manual_seed(seed)) * 0.02).to(dtype)
+    block = (torch.randn(BLOCK, generator=torch.Generator().manual_seed(seed)) * 0.02).to(dtype).repeat(2)
     place = 0
+
+    def drawn(shape: torch.Size, place: int) -> torch.Tensor:
+        count = shape.numel()
+        numbers = block[place : place + count] if count <= BLOCK else block.repeat(-(-count // len(block)))[:count]
+        return numbers.reshape(shape).clone()
+
     while True:
         place = (place + 7919) % BLOCK
-        yield lambda shape, place=place: block.roll(place).repeat(-(-shape.numel() // BLOCK))[: shape.numel()].reshape(shape)
+        yield partial(drawn, place=place)
 
 
 def configurations(folder: Path) -> Path:

@@ -10,7 +10,13 @@ from pipelines.modifiers import Modifier
 from pipelines.request import TASKS, Request, Txt2Img, placed
 from ui.controls import Form, bounds, component
 
-CHOICES = {"scheduler": [("Euler", "euler")], "schedule": [("Automatic", "automatic")], "checkpoint": [("Toy", "toy")], "checkpoints": [("Toy", "toy")], "vae": []}
+CHOICES = {
+    "scheduler": [("Euler", "euler")],
+    "schedule": [("Automatic", "automatic")],
+    "checkpoint": [("Toy", "toy")],
+    "checkpoints": [("Toy", "toy")],
+    "vae": [],
+}
 
 
 class Params(BaseModel):
