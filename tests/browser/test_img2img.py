@@ -34,7 +34,7 @@ def test_a_picture_is_chosen_and_changed(desk: Desk, photo: Path) -> None:
     done = desk.program.finished(desk.generate())
     assert done["state"] == "finished", done["error"]
     assert (done["task"], done["request"]["strength"]) == ("img2img", 0.5)
-    assert (done["request"]["width"], done["request"]["height"]) == (96, 64)
+    assert (done["request"]["width"], done["request"]["height"]) == (160, 104)  # as many pixels as the checkpoint was trained on
     desk.shows(done)
 
 

@@ -54,15 +54,15 @@ def test_what_is_there_is_found(desk: Desk) -> None:
     opened(page)
     assert page.locator(".sl-model-card[data-key='lora ink_wash.safetensors'] img").evaluate("image => image.decode().then(() => 1)") == 1
     expect(card(page, "checkpoint broken.safetensors")).to_contain_text("cannot be used")
-    page.get_by_role("button", name="LoRAs 3").click()
-    expect(page.locator(".sl-model-card")).to_have_count(3)
+    page.get_by_role("button", name="LoRAs 4").click()  # the one that comes with the studio among them
+    expect(page.locator(".sl-model-card")).to_have_count(4)
     expect(page.locator(".sl-model-card strong", has_text=ODD)).to_have_count(1)  # as text, never as markup
     page.get_by_role("searchbox", name="Search models").fill("FINE lines")
     expect(page.locator(".sl-model-card")).to_have_count(1)
     page.get_by_role("searchbox", name="Search models").fill("no such thing")
     expect(page.get_by_text("Nothing fits.")).to_be_visible()
     page.keyboard.press("Escape")
-    expect(page.locator(".sl-model-card")).to_have_count(3)
+    expect(page.locator(".sl-model-card")).to_have_count(4)
     page.keyboard.press("Escape")
     expect(room(page)).to_be_hidden()
     expect(page.get_by_role("button", name="Models", exact=True)).to_be_focused()
@@ -177,7 +177,7 @@ def test_a_download_is_watched_until_it_is_here(desk: Desk, hub: Elsewhere, shel
     expect(page.get_by_text("linen.safetensors is here.").first).to_be_visible()
     placed = Path(desk.program.ask("library/lora/linen.safetensors")["path"])
     try:
-        page.get_by_role("button", name="LoRAs 4").click()
+        page.get_by_role("button", name="LoRAs 5").click()
         expect(card(page, "lora linen.safetensors")).to_be_visible()
         page.get_by_role("button", name="Download", exact=True).click()
         page.get_by_role("button", name="Remove from the list linen.safetensors").click()
@@ -203,7 +203,7 @@ def test_on_a_narrow_page_it_covers_everything(context: BrowserContext, program:
     card(page, "lora ink_wash.safetensors").click()
     expect(card(page, "lora ink_wash.safetensors")).to_be_hidden()
     page.get_by_role("button", name="Add to prompt").click()
-    expect(page.get_by_text("<lora:ink_wash:0.8> ink wash style is in the prompt now.")).to_be_visible()
+    expect(page.get_by_role("paragraph").filter(has_text="<lora:ink_wash:0.8> ink wash style is in the prompt now.").first).to_be_visible()
     page.get_by_role("button", name="Back to the list").click()
     expect(card(page, "lora ink_wash.safetensors")).to_be_focused()
     page.get_by_role("button", name="Close models").click()

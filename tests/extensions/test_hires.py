@@ -84,7 +84,7 @@ def test_the_second_pass_is_as_the_first_but_for_what_is_said(tmp_path: Path) ->
     assert isinstance(told, EncodePrompt) and isinstance(first, Denoise) and isinstance(last, Decode)
     assert enlarge == Enlarge("latent", 128, 128)
     assert second == replace(first, first=2, shape=(4, 16, 16), start="latents")
-    assert retold == replace(told, width=128, height=128, steps=2)
+    assert retold == replace(told, width=128, height=128, steps=2, steps_before=4)
 
 
 def test_all_that_can_be_said_of_the_second_pass(tmp_path: Path) -> None:

@@ -183,7 +183,8 @@ def test_the_engine_is_built_only_when_the_last_worker_of_the_folder_is_gone(tmp
     assert isinstance(talk._next(), Beat)  # alive, but no engine yet
     lock.release()
     assert isinstance(talk.hear(), Ready)
-    assert talk._next().status == {"loaded": ["toy"], "memory_bytes": 1, "device": "script"}
+    status = talk._next().status
+    assert (status["loaded"], status["memory_bytes"], status["device"]) == (["toy"], 1, "script")
     talk.close()
 
 

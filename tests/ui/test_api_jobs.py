@@ -86,7 +86,7 @@ BAD = {
     '{"vae": "nope"}': "vae",
     '{"task": "nope"}': "task",
     '{"task": ["txt2img"]}': "task",
-    '{"prompt": "%s"}' % ("x" * 100_000): "prompt",
+    '{"prompt": "%s"}' % ("x" * 100_001): "prompt",
     '{"prompt": "\\ud83d"}': "prompt",
     '{"prompt": "a\\u0000b"}': "prompt",
     '{"prompt": 7}': "prompt",
