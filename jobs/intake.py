@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines import modifiers as modifier_rules
 from pipelines import names, pictures
 from pipelines import request as requests
-from pipelines.errors import BadPicture, CheckpointError, InvalidRequest, StudioError
+from pipelines.errors import BadPicture, CheckpointError, InvalidRequest, StudioError, UnknownName
 from pipelines.modifiers import Modifier
 from pipelines.names import AUTOMATIC, SchedulerSpec
 from pipelines.request import Img2Img, Inpaint, Request
@@ -56,7 +56,18 @@ class Intake:
             if task.takes_picture and not sized and isinstance(picture := draft.get("image"), str):
                 native = self._catalog.checkpoint(str(checkpoint)).native_size
                 filled["width"], filled["height"] = fitted(pictures.open_rgb(self._blob(picture)).size, native)
-        return {**filled, **draft, "checkpoint": checkpoint}
+        return {**filled, **self._translated(draft), "checkpoint": checkpoint}
+
+    def _translated(self, draft: Mapping[str, Any]) -> dict[str, Any]:
+        """With the scheduler that another program's name stands for, such as "DPM++ 2M Karras", and the schedule in that name."""
+        scheduler = draft.get("scheduler")
+        if not isinstance(scheduler, str) or scheduler in self._schedulers:
+            return dict(draft)
+        try:
+            name, schedule = names.resolve(scheduler, self._schedulers)
+        except UnknownName:
+            return dict(draft)  # gets its sentence below
+        return {**({"schedule": schedule} if schedule else {}), **draft, "scheduler": name}
 
     def _check_names(self, request: Request) -> None:
         names.find(self._schedulers, request.scheduler).check(request.scheduler, request.schedule)

@@ -46,9 +46,10 @@ class Refiner(Modifier):
     Params = RefinerParams
 
     def check(self, params: RefinerParams, catalog: "Catalog") -> None:
-        """Raises `UnknownName`, or `CheckpointError` for a checkpoint that cannot be used."""
-        if params.checkpoint:
-            catalog.checkpoint(params.checkpoint)
+        """Raises `InvalidRequest` where none is chosen, `UnknownName`, or `CheckpointError` for one that cannot be used."""
+        if not params.checkpoint:
+            raise InvalidRequest("Choose the checkpoint that takes over, or switch the refiner off.", "modifiers")
+        catalog.checkpoint(params.checkpoint)
 
     def replan(self, stages: "Stages", request: "Request", params: RefinerParams, components: "Components") -> "Stages":
         """Behind the last pass of the checkpoint itself: one that continues it, told the same prompts by its own encoders."""

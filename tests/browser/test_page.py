@@ -117,6 +117,17 @@ def test_a_dropped_picture_tells_how_it_was_made_and_can_be_used(desk: Desk, for
     assert desk.page.title() != "owned"
 
 
+def test_what_a_picture_had_not_is_switched_off_when_its_settings_are_taken(desk: Desk, foreign: Path) -> None:
+    desk.unfold("modifiers")
+    switch = desk.page.locator("#txt2img-modifiers-freeu input[type=checkbox]")
+    switch.check()
+    with desk.page.expect_file_chooser() as chooser:
+        desk.page.get_by_role("button", name="Open a picture").click()
+    chooser.value.set_files(foreign)
+    desk.page.get_by_role("dialog").get_by_role("button", name="Send to txt2img").click()
+    expect(switch).not_to_be_checked()
+
+
 def test_a_picture_dropped_anywhere_opens_its_card(desk: Desk, foreign: Path) -> None:
     data = desk.page.evaluate_handle(
         """(bytes) => {

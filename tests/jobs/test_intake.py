@@ -153,3 +153,12 @@ def test_no_checkpoint_means_the_default(intake: Intake, checkpoint: str | None)
 def test_a_seed_is_decided_and_one_that_is_given_stays(intake: Intake):
     assert intake.request({"seed": 0}).seed == 0
     assert 0 <= intake.request({"seed": -1}).seed <= 2**32 - 8
+
+
+@pytest.mark.parametrize(
+    ("name", "scheduler", "schedule"),
+    [("Euler a", "euler_a", "automatic"), ("DPM++ 2M Karras", "dpmpp_2m", "karras"), ("dpmpp_3m_sde", "dpmpp_3m_sde", "automatic")],
+)
+def test_names_of_other_programs_are_understood(intake: Intake, name: str, scheduler: str, schedule: str):
+    request = intake.request({"scheduler": name, **({} if schedule != "automatic" else {"schedule": "automatic"})})
+    assert (request.scheduler, request.schedule) == (scheduler, schedule)

@@ -63,10 +63,12 @@ function told(request, unknown, from) {
   const rows = Object.entries(NAMES).filter(([key]) => ![undefined, null, "automatic", 0].includes(request[key]) || key === "seed");
   const list = (pairs) => el("dl", {}, ...pairs.flatMap(([term, words]) => [el("dt", { text: term }), el("dd", { text: String(words) })]));
   const others = Object.entries(unknown ?? {});
+  const { titles } = form.tab(form.tasks()[0]);
+  const modified = Object.keys(request.modifiers ?? {}).map((name) => titles[`modifiers.${name}`] ?? name);
   return [
     el("p", { class: "sl-card-prompt", text: request.prompt || "No prompt" }),
     request.negative_prompt ? el("p", { class: "sl-hint", text: `Not: ${request.negative_prompt}` }) : "",
-    list(rows.map(([key, label]) => [label, titleOf(key, request[key])])),
+    list([...rows.map(([key, label]) => [label, titleOf(key, request[key])]), ...(modified.length ? [["With", modified.join(", ")]] : [])]),
     ...(others.length ? [el("h3", { text: from === "safelight" ? "Also noted" : "Not known here, left out" }), list(others)] : []),
   ];
 }
@@ -80,6 +82,7 @@ function settings(task, request) {
     notices.show(`${NAMES[key]} ${values[key]} is not here; the one chosen before is kept.`, { kind: "well" });
     delete values[key];
   }
+  for (const key of form.tab(task).keys) if (/^modifiers\.[^.]+$/.test(key)) values[key] = false; // what the picture had not
   for (const [name, parameters] of Object.entries(modifiers)) {
     values[`modifiers.${name}`] = true;
     for (const [key, value] of Object.entries(parameters)) values[`modifiers.${name}.${key}`] = value;
