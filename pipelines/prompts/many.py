@@ -34,7 +34,7 @@ def lines(text: str) -> list[dict[str, Any]]:
     """
     typed = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     if len(typed) > _LINES:
-        raise InvalidRequest(f"A list of prompts may have at most {_LINES} lines; got {len(typed)}.", "prompt")
+        raise InvalidRequest(f"A list of prompts may have at most {_LINES} lines; got {len(typed)}.", "lines")
     return [_options(line, number) if line.startswith("--") else {"prompt": line} for number, line in typed]
 
 
@@ -42,23 +42,23 @@ def _options(line: str, number: int) -> dict[str, Any]:
     try:
         words = shlex.split(line)
     except ValueError:
-        raise InvalidRequest(f"Line {number} must close its quotes; got {shortened(line)}.", "prompt") from None
+        raise InvalidRequest(f"Line {number} must close its quotes; got {shortened(line)}.", "lines") from None
     fields: dict[str, Any] = {}
     pictures = 1
     while words:
         option = words.pop(0)
         name = option[2:]
         if not option.startswith("--") or name not in _READ:
-            raise InvalidRequest(f"Line {number}: there is no option {shortened(option)}; known: {', '.join(_READ)}.", "prompt")
+            raise InvalidRequest(f"Line {number}: there is no option {shortened(option)}; known: {', '.join(_READ)}.", "lines")
         if not words:
-            raise InvalidRequest(f"Line {number}: {option} must be followed by its value; there is none.", "prompt")
+            raise InvalidRequest(f"Line {number}: {option} must be followed by its value; there is none.", "lines")
         value = words.pop(0)
         while name in _PROMPTS and words and not words[0].startswith("--"):
             value += " " + words.pop(0)
         try:
             read = _READ[name](value)
         except (ValueError, UnknownName):
-            raise InvalidRequest(f"Line {number}: {shortened(value)} is no value of {option}.", "prompt") from None
+            raise InvalidRequest(f"Line {number}: {shortened(value)} is no value of {option}.", "lines") from None
         pictures *= read.pop("pictures", 1)
         fields.update(read)
     return fields | ({"num_images_per_prompt": pictures} if pictures != 1 else {})

@@ -132,3 +132,13 @@ def test_one_click_can_be_many_jobs(desk: Desk, words: Path) -> None:
     requests = [job["request"] for job in answer.value.json()["jobs"]]
     assert len({request["seed"] for request in requests}) == 3
     assert all(request["prompt"] in ("a cat", "a dog", "a hen") and request["template"] == "a __tame__" for request in requests)
+
+
+def test_a_wrong_line_is_told_at_the_list(desk: Desk) -> None:
+    desk.unfold("words")
+    area = desk.page.get_by_role("textbox", name="Prompts from a list")
+    area.fill('a cat\n--prompt "an owl" --stps 10')
+    desk.go.click()
+    expect(desk.page.locator(".sl-many-lines").get_by_role("alert")).to_contain_text("Line 2: there is no option '--stps'")
+    area.fill("")
+    expect(desk.page.locator(".sl-why")).to_have_count(0)

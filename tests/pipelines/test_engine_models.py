@@ -99,7 +99,8 @@ def test_jobs_of_different_checkpoints_and_vaes_on_the_real_manager(manager: Pip
     jobs = [request(checkpoint="one"), request(checkpoint="two"), request(checkpoint="one", vae="other")]
     events = run(engine(manager), *jobs)
     assert not of(events, Failed)
-    assert {event.what for event in of(events, Loading)} == {"one", "two"}
+    told = [event.what for event in of(events, Loading)]
+    assert told[0] == "one" and set(told) <= {"one", "two"}  # the second may have been read ahead, and then is not told of
     assert [event.job for event in of(events, Finished)] == ["0", "2", "1"]  # the third shared the first one's passes
     assert (latents(events, "0")[0] - latents(events, "2")[0]).abs().max() < 1e-3
     pngs = [of(events, Decoded, str(index))[0].png for index in range(3)]

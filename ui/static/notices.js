@@ -47,7 +47,8 @@ export async function wrong(task, error) {
   if (input?.role !== "combobox") input?.focus({ preventScroll: true }); // a list would open over the words
 }
 
-function field(task, name) {
+async function field(task, name) {
+  if (name === "lines") return (await reveal(task, "prompt_syntax")) && document.getElementById(`${task}-lines`)?.parentElement;
   if (name === "image" || name === "mask_image") return document.querySelector(`[data-mount="source"][data-tab="${task}"]`);
   return name ? reveal(task, name) : null;
 }
