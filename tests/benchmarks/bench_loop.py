@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from transformers import CLIPTokenizer
 
 from pipelines.catalog import BUILT_IN, Catalog
 from pipelines.components import Components
@@ -26,7 +27,7 @@ from pipelines.manager import PipelineManager
 from pipelines.names import SCHEDULERS
 from pipelines.request import Txt2Img
 from tests.pipelines.engines import Shelf, components, run
-from tests.toys import toy_components
+from tests.toys import toy_components, toy_tokenizer
 
 MODELS = Path(__file__).parents[2] / "models"
 
@@ -56,7 +57,8 @@ def stand_in(folder: Path) -> Components:
     tiny = AutoencoderTiny(
         encoder_block_out_channels=(16,) * 3, decoder_block_out_channels=(16,) * 3, num_encoder_blocks=(1,) * 3, num_decoder_blocks=(1,) * 3
     )
-    return components(toy_components(folder) | {"unet": unet.eval(), "vae": vae.eval()}, "stand-in", tiny_decoder=tiny.eval())
+    made = components(toy_components(folder) | {"unet": unet.eval(), "vae": vae.eval()}, "stand-in")
+    return made.with_modules(tiny_decoder=tiny.eval())
 
 
 @dataclass
@@ -66,6 +68,7 @@ class Bench:
     shelf: Any
     checkpoint: str
     parts: Components
+    tokenizer: Any  # transformers', for diffusers
     size: int
     steps: int
     calls: int = 0
@@ -99,7 +102,7 @@ class Bench:
     def theirs(self) -> Callable[[], None]:
         scheduler = DDIMScheduler.from_config(dict(self.parts.scheduler_config), clip_sample=False)
         pipeline = StableDiffusionPipeline(
-            self.parts.vae, self.parts.text_encoder, self.parts.tokenizer, self.parts.denoiser, scheduler, None, None, None, False
+            self.parts.vae, self.parts.text_encoder, self.tokenizer, self.parts.denoiser, scheduler, None, None, None, False
         )
         pipeline.set_progress_bar_config(disable=True)
 
@@ -162,11 +165,13 @@ def main() -> None:
         catalog = Catalog([MODELS])
         if not options.stand_in and any(info.name == BUILT_IN and not info.broken for info in catalog.checkpoints()):
             shelf, name, size = PipelineManager(catalog), BUILT_IN, catalog.checkpoint(BUILT_IN).native_size[0]
+            tokenizer = CLIPTokenizer.from_pretrained(str(catalog.checkpoint(BUILT_IN).path / "tokenizer"))
         else:
             parts = stand_in(Path(folder))
             shelf, name, size = Shelf(**{"stand-in": parts}), parts.checkpoint, 64
+            tokenizer = toy_tokenizer(Path(folder))
         with shelf.acquire(name) as parts:
-            bench = Bench(shelf, name, parts, size, options.steps)
+            bench = Bench(shelf, name, parts, tokenizer, size, options.steps)
             print(f"{name}, {size} px, {options.steps} steps, {torch.get_num_threads()} threads, {options.rounds} rounds")
             compare(
                 {"diffusers": bench.theirs(), "ours": bench.ours(False), "ours with previews": bench.ours(True)},
