@@ -237,7 +237,7 @@ def _size(path: Path) -> int:
 
 
 def _named(roots: Iterable[Path], folders: tuple[str, ...]) -> dict[str, Path]:
-    return adapter_shelf._named(roots, folders)
+    return adapter_shelf.named(roots, folders)
 
 
 def kind_of(path: Path) -> str | None:

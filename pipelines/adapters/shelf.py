@@ -18,16 +18,17 @@ _DEPTH = 6
 
 def loras(roots: Iterable[Path]) -> dict[str, Path]:
     """All LoRA files by name, the path on their shelf such as "style/ink.safetensors", made unique among all roots."""
-    return _named(roots, LORAS)
+    return named(roots, LORAS)
 
 
 def embeddings(roots: Iterable[Path]) -> dict[str, Path]:
     """All files of textual inversions, named as `loras` are."""
-    return _named(roots, EMBEDDINGS)
+    return named(roots, EMBEDDINGS)
 
 
-def _named(roots: Iterable[Path], folders: Sequence[str]) -> dict[str, Path]:
-    named: dict[str, Path] = {}
+def named(roots: Iterable[Path], folders: Sequence[str]) -> dict[str, Path]:
+    """Files of weights in these folders of the roots, by names made unique among all of them."""
+    listed: dict[str, Path] = {}
     seen: set[tuple[int, int]] = set()
     for root in map(Path, roots):
         places = [base / folder for base in (root, root / "models") for folder in folders]
@@ -37,8 +38,8 @@ def _named(roots: Iterable[Path], folders: Sequence[str]) -> dict[str, Path]:
             seen.add(identity)
             longer = f"{printable(root.name)}/{name}"
             names = [name, longer, *(f"{longer} ({number})" for number in range(2, 1000))]
-            named[next(candidate for candidate in names if candidate not in named)] = path
-    return named
+            listed[next(candidate for candidate in names if candidate not in listed)] = path
+    return listed
 
 
 def _files(shelf: Path) -> Iterator[tuple[str, Path, tuple[int, int]]]:

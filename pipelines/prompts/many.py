@@ -69,8 +69,11 @@ def _as(field: str, read: Callable[[str], Any]) -> Callable[[str], dict[str, Any
 
 
 def _sampler(value: str) -> dict[str, Any]:
-    """Every name that `names.resolve` knows, also the old joint ones such as "DPM++ 2M Karras"."""
-    scheduler, schedule = resolve(value)
+    """A1111's name, also the old joint ones such as "DPM++ 2M Karras"."""
+    try:
+        scheduler, schedule = resolve(value)
+    except UnknownName:
+        raise ValueError(value) from None
     return {"scheduler": scheduler} | ({"schedule": schedule} if schedule else {})
 
 
