@@ -194,7 +194,7 @@ class Engine:
             yield Loading(job.id, request.checkpoint)
         with torch.inference_mode(False), torch.no_grad():  # weights outlive this engine's use of them
             components = job.pins.enter_context(self._manager.acquire(request.checkpoint, request.vae))
-            stages = plan(request, components)
+            stages = components.family.staged(plan(request, components), request, components)
             for name, params in job.modifiers.items():
                 stages = self._modifiers[name].replan(stages, request, params, components)
             job.models[""] = components

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     import torch
 
     from ..components import Components, Conditioning
-    from ..plan import EncodePrompt
+    from ..plan import EncodePrompt, Stages
     from ..prompts.tree import Part as PromptPart
+    from ..request import Request
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ class FamilyCode(Protocol):
         self, denoiser: "torch.nn.Module", latents: "torch.Tensor", timesteps: "torch.Tensor", conditioning: "Conditioning"
     ) -> "torch.Tensor": ...
 
-    # A family whose negative prompts are told otherwise than its prompts also has `encode_negative`, like `encode`.
+    # A family whose negative prompts are told otherwise than its prompts also has `encode_negative`, like `encode`; one whose
+    # pictures take other stages than those of `plan` has `staged(stages, request, components)`, which gives them.
     def load_tokenizer(self, family: "Family", component: str, folder: Path | None) -> Any: ...
 
 
@@ -110,6 +112,11 @@ class Family:
         """What the denoiser is told for what is not wanted; like `encode`, which is the same for most families."""
         code = self._code()
         return getattr(code, "encode_negative", code.encode)(components, prompts, stage)
+
+    def staged(self, stages: "Stages", request: "Request", components: "Components") -> "Stages":
+        """The stages of a picture as this family makes it, from those that most take. Raises `InvalidRequest`."""
+        change = getattr(self._code(), "staged", None)
+        return stages if change is None else change(stages, request, components)
 
     def align(self, conditionings: "Sequence[Conditioning]") -> "list[Conditioning]":
         """All made equally long, so that they fit into one batch; none changes its meaning by it."""
