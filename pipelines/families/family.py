@@ -4,18 +4,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ..headers import Header
+from ..names import Kind
 from .parts import Part
 
 if TYPE_CHECKING:
     import torch
+    from PIL import Image
 
     from ..components import Components, Conditioning
-    from ..plan import EncodePrompt, Stages
+    from ..plan import EncodePrompt, OpenClip, Stages
     from ..prompts.tree import Part as PromptPart
     from ..request import Request
+    from .joined_text import TextFile
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,8 @@ class Parted:
 
     `tasks` are those it can do where they are not all of the family's. `native_size` is what it was trained at, if it tells.
     `v_prediction_mark` names a tensor of the file whose spread is above the number in models that predict velocity.
-    `notice` is a sentence about what it lacks and can do without. `pipeline_config` is what diffusers' pipeline of it is told
+    `recommended` are fields of a request that suit it better than the family's. `notice` is a sentence about what it lacks and
+    can do without. `pipeline_config` is what diffusers' pipeline of it is told
     besides its components, by diffusers' names.
     """
 
@@ -38,6 +42,7 @@ class Parted:
     tasks: tuple[str, ...] | None = None
     native_size: tuple[int, int] | None = None
     v_prediction_mark: tuple[str, float] | None = None
+    recommended: Mapping[str, Any] = field(default_factory=dict)
     notice: str = ""
     pipeline_config: Mapping[str, Any] = field(default_factory=dict)
 
@@ -62,8 +67,19 @@ class FamilyCode(Protocol):
     ) -> "torch.Tensor": ...
 
     # A family whose negative prompts are told otherwise than its prompts also has `encode_negative`, like `encode`; one whose
-    # pictures take other stages than those of `plan` has `staged(stages, request, components)`, which gives them.
+    # pictures take other stages than those of `plan` has `staged(stages, request, components)`, which gives them; one that makes
+    # clips has `encode_opening(components, picture, stage)`.
     def load_tokenizer(self, family: "Family", component: str, folder: Path | None) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Looks:
+    """How latents look: `rgb_factors` (one row of 3 per channel) and `rgb_bias` turn them into RGB in [-1, 1]; `scale` is pixels
+    per latent along one side."""
+
+    rgb_factors: tuple[tuple[float, ...], ...]
+    rgb_bias: tuple[float, ...] = (0.0, 0.0, 0.0)
+    scale: float = 8.0
 
 
 @dataclass(frozen=True)
@@ -73,7 +89,10 @@ class Family:
     `latent_rgb_factors` (one row of 3 per latent channel) and `latent_rgb_bias` turn latents into RGB in [-1, 1].
     `tiny_decoder_files` are names looked for in the folders of approximate VAEs. `recommended` are fields of a request.
     `settings` is data for the family's own modules. `noise` says how latents and noise mix, and so which samplers fit.
-    Latents have a multiple of `latent_multiple` along both sides (transformers see patches of them).
+    Latents have a multiple of `latent_multiple` along both sides (transformers see patches of them). `looks` is how latents look that
+    the VAE does not know, by their number of channels. `pieces` are components whose files may lie apart, and the words for each:
+    the first names the checkpoint, the others complete it. `denoiser` makes the latents that the VAE decodes, `more_denoisers` what
+    it is told (see `Denoise.conditioned`). A `patch` of latents along one side takes the memory of one.
     """
 
     name: str
@@ -87,10 +106,23 @@ class Family:
     tiny_decoder_files: tuple[str, ...] = ()
     settings: Any = None
     denoiser: str = "unet"
-    noise: Literal["diffusion", "flow"] = "diffusion"
+    noise: Kind = "diffusion"
     latent_multiple: int = 1
     tasks: tuple[str, ...] = ("txt2img", "img2img", "inpaint")
     recommended: Mapping[str, Any] = field(default_factory=dict)
+    looks: Mapping[int, Looks] = field(default_factory=dict)
+    pieces: Mapping[str, str] = field(default_factory=dict)
+    more_denoisers: tuple[str, ...] = ()
+    patch: int = 1
+
+    @property
+    def denoisers(self) -> tuple[str, ...]:
+        return self.denoiser, *self.more_denoisers
+
+    @property
+    def leading(self) -> str:
+        """The component that a checkpoint goes by, and whose weights tell one from another."""
+        return next(iter(self.pieces), self.denoiser)
 
     def read_folder(self, path: Path, index: Mapping[str, Any]) -> Parted | None:
         """A diffusers folder taken apart if it is of this family; `index` is its model_index.json. Raises `CheckpointError`."""
@@ -99,6 +131,11 @@ class Family:
     def read_file(self, header: Header) -> Parted | None:
         """A single file taken apart if it is of this family. Raises `CheckpointError`."""
         return self._files().file(self, header)
+
+    def text_part(self, file: "TextFile", parts: Mapping[str, Part]) -> Part | None:
+        """The text encoder that a file of its own holds, where it completes `parts`; only families in `pieces` look for one."""
+        found = getattr(self._files(), "text_encoder", None)
+        return None if found is None else found(file, parts)
 
     def encode(self, components: "Components", prompts: "Sequence[PromptPart]", stage: "EncodePrompt") -> "Conditioning":
         """What the denoiser is told for one prompt: named tensors (1, ...), such as "encoder_hidden_states" (1, tokens, width).
@@ -118,6 +155,11 @@ class Family:
         change = getattr(self._code(), "staged", None)
         return stages if change is None else change(stages, request, components)
 
+    def encode_opening(self, components: "Components", picture: "Image.Image", stage: "OpenClip") -> "Conditioning":
+        """What the denoiser is told of the picture (RGB, in the shape of the clip) that a clip begins with, besides its latents: rows
+        [negative, positive], or the positive alone where the clip is not guided."""
+        return self._code().encode_opening(components, picture, stage)
+
     def align(self, conditionings: "Sequence[Conditioning]") -> "list[Conditioning]":
         """All made equally long, so that they fit into one batch; none changes its meaning by it."""
         return self._code().align(conditionings)
@@ -125,7 +167,8 @@ class Family:
     def predict(
         self, denoiser: "torch.nn.Module", latents: "torch.Tensor", timesteps: "torch.Tensor", conditioning: "Conditioning"
     ) -> "torch.Tensor":
-        """The denoiser's raw output, (b, c, h, w) in the dtype of `latents` (b, c, h, w); `timesteps` is (b,)."""
+        """The denoiser's raw output in the shape and dtype of `latents`, (b, c, h, w), or (b, frames, c, h, w) of clips; `timesteps`
+        is (b,)."""
         return self._code().predict(denoiser, latents, timesteps, conditioning)
 
     def load_tokenizer(self, component: str, folder: Path | None) -> Any:

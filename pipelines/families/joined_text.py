@@ -50,7 +50,8 @@ class TextFile:
                 config = infer.clip(shapes) if layout == "clip" else infer.open_clip(shapes, 256)
             except (KeyError, IndexError, ValueError):
                 return None
-            projections = (f"{base}text_projection.weight", f"{prefix}text_projection")
+            outer = base.removesuffix("transformer.")
+            projections = (f"{base}text_projection.weight", f"{prefix}text_projection", f"{outer}text_projection")
             return cls(name, header, layout, prefix, config, next((one for one in projections if one in header.tensors), None))
         return None
 

@@ -56,8 +56,11 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "AutoencoderTiny": Architecture("pipelines.loading:tiny_decoder", "diffusion_pytorch_model"),
     "CLIPTextModel": Architecture("pipelines.loading:clip_text_model", "model", keys.clip),
     "CLIPTextModelWithProjection": Architecture("pipelines.loading:clip_text_model_with_projection", "model", keys.clip_with_projection),
+    "CLIPVisionModelWithProjection": Architecture("pipelines.loading:clip_vision_model_with_projection", "model"),
     "T5EncoderModel": Architecture("pipelines.loading:t5_encoder", "model", keys.t5, tied={"encoder.embed_tokens.weight": "shared.weight"}),
     "SD3Transformer2DModel": Architecture("pipelines.loading:sd3_transformer", "diffusion_pytorch_model", sd3_keys.transformer),
+    "PaellaVQModel": Architecture("pipelines.families.cascade_modules:vae", "diffusion_pytorch_model"),
+    "StableCascadeUNet": Architecture("pipelines.families.cascade_modules:unet", "diffusion_pytorch_model"),
 }
 
 

@@ -17,6 +17,7 @@ COMPONENTS: Mapping[str, tuple[str, ...]] = {
     "transformer": ("SD3Transformer2DModel",), "vae": VAES, "text_encoder": CLIP, "text_encoder_2": CLIP
 }  # fmt: skip
 T5 = "text_encoder_3"
+LESS = "so it follows long and detailed prompts less closely."
 _SCALED = (".scale_weight", ".weight_scale", "scaled_fp8")
 _VAE = {"scaling_factor": 1.5305, "shift_factor": 0.0609}
 _SCHEDULER = {"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 1000, "shift": 3.0}
@@ -96,4 +97,4 @@ def _t5(header: Header) -> tuple[Part | None, str]:
 
 
 def _without(why: str) -> str:
-    return f"This checkpoint {why}, so it follows long and detailed prompts less closely."
+    return f"This checkpoint {why}, {LESS}"

@@ -18,7 +18,7 @@ from pipelines.plan import EncodePrompt
 from pipelines.prompts.grammar import schedule
 from tests.pipelines.families import sd3_single
 from tests.pipelines.families.sd3_toys import save_toy, toy_transformer
-from tests.pipelines.families.t5_toys import toy_t5_tokenizer
+from tests.pipelines.families.t5_toys import toy_t5, toy_t5_tokenizer
 
 KINDS = [{}, {"qk_norm": "rms_norm"}, {"qk_norm": "rms_norm", "dual_attention_layers": (0, 1)}]
 
@@ -172,3 +172,31 @@ def test_damaged_folders_are_told_in_a_sentence(tmp_path: Path) -> None:
     (whole / "transformer" / "config.json").write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match="takes 20 channels where its VAE has 16"):
         reading.checkpoint(whole, FAMILIES)
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_t5_from_the_shelf_completes_a_checkpoint_that_comes_without(tmp_path: Path, folder: bool) -> None:
+    name = "toy" if folder else "toy.safetensors"
+    shelf, checkpoints = tmp_path / "text_encoders", tmp_path / "checkpoints"
+    shelf.mkdir(), checkpoints.mkdir()
+    if folder:
+        save_toy(checkpoints / name, with_t5=False)
+    else:
+        sd3_single.save(checkpoints / name, with_t5=False)
+    catalog = Catalog([tmp_path])
+    assert "no T5 text encoder" in catalog.checkpoint(name).summary
+    weights, narrow = (
+        {key: tensor.clone() for key, tensor in toy_t5(width).state_dict().items() if "embed_tokens" not in key} for width in (24, 16)
+    )
+    save_file(weights, shelf / "t5.safetensors")
+    save_file(narrow, shelf / "narrow.safetensors")
+    assert "t5.safetensors would be its T5 text encoder, but" in catalog.checkpoint(name).summary
+    toy_t5_tokenizer(shelf / "tokenizer_3")
+    (shelf / "t5.safetensors").touch()
+    assert catalog.checkpoint(name).summary == "T5 from t5.safetensors."
+    with PipelineManager(catalog).acquire(name) as components:
+        loaded = components.modules["text_encoder_3"].state_dict()
+        assert all(torch.equal(loaded[key], tensor) for key, tensor in weights.items())
+        assert components.tokenizers["text_encoder_3"]("a cat")["input_ids"]
+    save_file(weights, shelf / "other.safetensors")
+    assert "Several T5 text encoders would fit" in catalog.checkpoint(name).summary
