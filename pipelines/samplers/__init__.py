@@ -8,8 +8,8 @@ message = next(run)
 """
 
 from .adapter import adapt
-from .build import build_scheduler, set_steps
-from .flow import FlowSigmas
+from .build import build_scheduler, class_of, set_steps
+from .flow import FlowSigmas, kind_of
 from .model import ModelSigmas
 from .noise import make_noise
 from .protocol import Adapted, Denoise, Model, Noise, Sampler, Sampling, Settings, Stepped
@@ -32,6 +32,8 @@ __all__ = [
     "Trained",
     "adapt",
     "build_scheduler",
+    "class_of",
+    "kind_of",
     "levels_of",
     "make_noise",
     "sample",

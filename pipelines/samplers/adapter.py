@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -32,9 +33,10 @@ def adapt(scheduler: Any, x: Tensor, timesteps: Sequence[Tensor] | Tensor, gener
     own = None
     for index, timestep in enumerate(timesteps, 1):
         scaled = scheduler.scale_model_input(x, timestep) if hasattr(scheduler, "scale_model_input") else x
-        output = answered((yield Model(scaled, timestep)))
+        estimating = partial(clean_estimate, scheduler, timestep=timestep, x=x)
+        output = answered((yield Model(scaled, timestep, clean=estimating)))
         if own is None:  # before step(), which advances the scheduler's index
-            estimate = clean_estimate(scheduler, output, timestep, x)
+            estimate = estimating(output)
         stepped = scheduler.step(output, timestep, x, **extra)
         own = getattr(stepped, "pred_original_sample", None)
         x = yield from finish_step(index, len(timesteps), estimate if own is None else own, stepped.prev_sample)

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Mapping
+from pkgutil import resolve_name
 from typing import Any
 
 import diffusers
@@ -16,16 +17,14 @@ SIGMA_FLAGS = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas")
 
 
 def build_scheduler(spec: SchedulerSpec, scheduler_config: Mapping[str, Any], schedule: str = AUTOMATIC) -> Any:
-    """A scheduler of `spec.cls` that belongs to one run (it carries state).
+    """A scheduler of `spec.cls` (of diffusers, or "module:class") that belongs to one run (it carries state).
 
     The checkpoint's configuration comes first, then the row's, then the schedule's. `automatic` keeps the checkpoint's own
     spacing, so that the run equals diffusers' pipelines. A chosen schedule replaces it: one of the sigma flags, and
     "linspace" spacing, without which a checkpoint that says "leading" would start below its largest sigma. Raises
     `UnknownName`, `InvalidRequest` (the schedule does not go with the row) and `CheckpointError`.
     """
-    cls = getattr(diffusers, spec.cls or "", None)
-    if not (inspect.isclass(cls) and issubclass(cls, diffusers.SchedulerMixin)):
-        raise UnknownName("scheduler class", spec.cls, (name for name in dir(diffusers) if name.endswith("Scheduler")))
+    cls = class_of(spec)
     spec.check(spec.title, schedule, kind_of(scheduler_config))
     overrides = dict(spec.config)
     if schedule != AUTOMATIC:
@@ -37,6 +36,14 @@ def build_scheduler(spec: SchedulerSpec, scheduler_config: Mapping[str, Any], sc
         return cls.from_config(dict(scheduler_config), **overrides)
     except (NotImplementedError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{spec.title} cannot work with this checkpoint's scheduler settings: {error}") from None
+
+
+def class_of(spec: SchedulerSpec) -> Any:
+    """The class of a row that is no sampler of ours; raises `UnknownName`."""
+    cls = resolve_name(spec.cls) if spec.cls and ":" in spec.cls else getattr(diffusers, spec.cls or "", None)
+    if not (inspect.isclass(cls) and issubclass(cls, diffusers.SchedulerMixin)):
+        raise UnknownName("scheduler class", spec.cls, (name for name in dir(diffusers) if name.endswith("Scheduler")))
+    return cls
 
 
 def set_steps(scheduler: Any, steps: int, first: int = 0, last: int | None = None, device: torch.device | str = "cpu") -> torch.Tensor:

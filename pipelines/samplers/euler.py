@@ -7,7 +7,6 @@ from torch import Tensor
 
 from .protocol import PLAIN, Denoise, Noise, Sampling, Settings, answered, finish_step
 
-CFG_PP_SHARE = 1 / 12.5
 MOST_CHURN = 2**0.5 - 1
 """No step may stir in more noise than there is (Karras et al., algorithm 2)."""
 
@@ -63,22 +62,6 @@ def euler_ancestral(x: Tensor, sigmas: Sequence[float], noise: Noise, settings: 
         x = x + (x - denoised) / sigma * (down - sigma)
         if up > 0:
             x = scale * x + noise(sigma, next_sigma) * (settings.s_noise * up)
-        x = yield from finish_step(index, len(sigmas) - 1, denoised, x)
-    return x
-
-
-def ddim_cfg_pp(x: Tensor, sigmas: Sequence[float], noise: Noise, settings: Settings = PLAIN) -> Sampling:
-    """DDIM that guides only the estimate, and leaves it along the unguided slope: CFG++ (Chung et al. 2024, arXiv 2406.08070).
-
-    As in A1111 the guidance has a twelfth and a bit of its usual strength, so that the numbers people know suit it.
-    """
-    for index, (sigma, next_sigma) in enumerate(pairwise(sigmas), 1):
-        guided, unguided = answered((yield Denoise(x, sigma, unguided=True))).chunk(2)
-        denoised = unguided + (guided - unguided) * CFG_PP_SHARE
-        down, _, up = ancestral_step(sigma, next_sigma, settings)
-        x = denoised + (x - unguided) * (down / sigma)
-        if up > 0:
-            x = x + noise(sigma, next_sigma) * (settings.s_noise * up)
         x = yield from finish_step(index, len(sigmas) - 1, denoised, x)
     return x
 

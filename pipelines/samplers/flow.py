@@ -29,6 +29,8 @@ FLOW_SHIFT_KEYS = ("flow_shift", "shift")
 def kind_of(scheduler_config: Mapping[str, Any]) -> Kind:
     """What a checkpoint with this scheduler configuration was trained for."""
     get = scheduler_config.get
+    if get("_class_name") == "DDPMWuerstchenScheduler":
+        return "cosine"
     flow = str(get("_class_name", "")).startswith("FlowMatch") or get("use_flow_sigmas") or get("prediction_type") == "flow_prediction"
     return "flow" if flow else "diffusion"
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from pipelines.errors import CheckpointError
 
 BETA_FIELDS = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas", "rescale_betas_zero_snr")
+LEVELS = 1000  # that stand for the continuum of a model trained on all levels
 LEAST_SIGNAL = 2.0**-24
 """Stands for an alpha_cumprod of zero (zero terminal SNR), whose sigma would be infinite: 4096 then, as diffusers has it."""
 
@@ -99,3 +100,33 @@ class ModelSigmas:
         if self.prediction_type == "v_prediction":
             return x / (1 + sigma**2) - output * (sigma / math.sqrt(1 + sigma**2))
         return output
+
+
+class ContinuousSigmas(ModelSigmas):
+    """Of a model that was trained on noise of any level and is told its logarithm: its timestep is ln(sigma) / 4.
+
+    The `sigmas` are a thousand levels, evenly spaced in the logarithm, for the schedules that choose among trained ones.
+    Paper: Elucidating the Design Space of Diffusion-Based Generative Models (Karras et al. 2022), table 1.
+    """
+
+    @classmethod
+    def from_config(cls, scheduler_config: Mapping[str, Any], family: str = "") -> "ContinuousSigmas":
+        """From a diffusers scheduler configuration, which names the ends. Raises `CheckpointError` where it does not."""
+        low, high = (scheduler_config.get(name) for name in ("sigma_min", "sigma_max"))
+        if not all(isinstance(level, (int, float)) for level in (low, high)) or not 0 < low < high:
+            raise CheckpointError("The checkpoint's scheduler settings do not say between which noise levels it was trained.")
+        levels = tuple(low * (high / low) ** (index / (LEVELS - 1)) for index in range(LEVELS))
+        automatic = "karras" if scheduler_config.get("use_karras_sigmas") else None
+        return cls(levels, scheduler_config.get("prediction_type", "epsilon"), family, automatic)
+
+    def timestep(self, sigma: float) -> float:
+        return math.log(sigma) / 4
+
+    def sigma(self, timestep: float) -> float:
+        return math.exp(4 * timestep)
+
+    def at(self, position: float) -> float:
+        return self.sigma_min * (self.sigma_max / self.sigma_min) ** position
+
+    def position(self, sigma: float) -> float:
+        return math.log(sigma / self.sigma_min) / math.log(self.sigma_max / self.sigma_min)

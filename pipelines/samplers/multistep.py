@@ -85,13 +85,18 @@ def res_multistep(x: Tensor, sigmas: Sequence[float], noise: Noise, settings: Se
         down, _, up = ancestral_step(sigma, next_sigma, settings)
         towards = denoised
         if old is not None and down > 0:
-            h = math.log(sigma / down)
-            behind = math.log(old_down / sigmas[index - 2])  # the step before, in log-SNR; negative
-            phi_2 = 1 + math.expm1(-h) / h
-            towards = denoised + (phi_2 / -math.expm1(-h)) * (h / behind) * (old - denoised)
+            towards = denoised + res_weight(sigma, down, sigmas[index - 2], old_down) * (old - denoised)
         x = (down / sigma) * x + (1 - down / sigma) * towards
         if up > 0:
             x = x + noise(sigma, next_sigma) * (settings.s_noise * up)
         old, old_down = denoised, down
         x = yield from finish_step(index, len(sigmas) - 1, denoised, x)
     return x
+
+
+def res_weight(sigma: float, down: float, old_sigma: float, old_down: float) -> float:
+    """How far the estimate of a RES step leans to the one before, from the ends of both steps; negative: away from it."""
+    h = math.log(sigma / down)
+    behind = math.log(old_down / old_sigma)  # the step before, in log-SNR; negative
+    phi_2 = 1 + math.expm1(-h) / h
+    return (phi_2 / -math.expm1(-h)) * (h / behind)

@@ -29,12 +29,14 @@ class Denoise:
 class Model:
     """Asks for the guided output of the denoiser for `latents`, already scaled as the model wants them, at `timestep` (0-d).
 
-    Where `unguided`, with the output for the negative prompt behind it.
+    Where `unguided`, with the output for the negative prompt behind it. `clean` gives the clean estimate (1, c, h, w) of an output,
+    in the model's latents; it is for this question only.
     """
 
     latents: Tensor
     timestep: Tensor
     unguided: bool = False
+    clean: Callable[[Tensor], Tensor] = lambda output: output
 
 
 @dataclass(frozen=True)

@@ -4,28 +4,36 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from pipelines.names import AUTOMATIC, SAMPLER_DEFAULTS, SamplerSettings, SchedulerSpec
 
+from .cfg_pp import (
+    ddim_cfg_pp,
+    dpmpp_2m_cfg_pp,
+    dpmpp_2s_ancestral_cfg_pp,
+    euler_cfg_pp,
+    gradient_estimation_cfg_pp,
+    res_multistep_cfg_pp,
+)
 from .dpm import dpm_2, dpm_2_ancestral, dpmpp_2s_ancestral, dpmpp_sde
 from .dpm_solver import dpm_adaptive, dpm_fast
 from .dpmpp import dpmpp_2m, dpmpp_2m_sde, dpmpp_2m_sde_heun, dpmpp_3m_sde
-from .euler import ddim_cfg_pp, euler, euler_ancestral, heun, heunpp2
+from .euler import euler, euler_ancestral, heun, heunpp2
 from .flow import PATCH, FlowSigmas, in_ratios, kind_of
-from .model import ModelSigmas
+from .model import ContinuousSigmas, ModelSigmas
 from .multistep import gradient_estimation, ipndm, lms, res_multistep
 from .noise import make_noise
+from .philox import Numbers, anew
 from .protocol import Sampler, Sampling, Settings
 from .restart import restart
 from .schedules import Trained, sigmas
 from .seeds import er_sde, exp_heun_2_x0, lcm, seeds_2, seeds_3
+from .wuerstchen import CosineSigmas
 
 SAMPLERS: Mapping[str, Sampler] = {
     "euler": euler,
     "euler_ancestral": euler_ancestral,
-    "ddim_cfg_pp": ddim_cfg_pp,
     "heun": heun,
     "heunpp2": heunpp2,
     "dpm_2": dpm_2,
@@ -48,6 +56,12 @@ SAMPLERS: Mapping[str, Sampler] = {
     "dpm_fast": dpm_fast,
     "dpm_adaptive": dpm_adaptive,
     "restart": restart,
+    "ddim_cfg_pp": ddim_cfg_pp,
+    "euler_cfg_pp": euler_cfg_pp,
+    "dpmpp_2s_ancestral_cfg_pp": dpmpp_2s_ancestral_cfg_pp,
+    "dpmpp_2m_cfg_pp": dpmpp_2m_cfg_pp,
+    "res_multistep_cfg_pp": res_multistep_cfg_pp,
+    "gradient_estimation_cfg_pp": gradient_estimation_cfg_pp,
 }
 
 OVER_SIGMA = frozenset({"euler", "euler_ancestral", "heun", "heunpp2", "dpm_2", "dpm_2_ancestral", "lms", "ipndm", "gradient_estimation"})
@@ -62,8 +76,13 @@ def trained(
     `shape` (c, h, w) of the latents and `patch_size` count for flow checkpoints whose shift grows with the picture. Raises
     `CheckpointError`.
     """
-    if kind_of(scheduler_config) == "flow":
+    kind = kind_of(scheduler_config)
+    if kind == "flow":
         return FlowSigmas.from_config(scheduler_config, family, (shape[-2] // patch_size) * (shape[-1] // patch_size))
+    if scheduler_config.get("timestep_type") == "continuous":
+        return ContinuousSigmas.from_config(scheduler_config, family)
+    if kind == "cosine":
+        return CosineSigmas.from_config(scheduler_config, family)
     return ModelSigmas.from_config(scheduler_config, family)
 
 
@@ -101,11 +120,11 @@ def sample(
     model: Trained,
     x: Tensor,
     levels: Sequence[float],
-    generator: torch.Generator,
+    generator: Numbers,
     settings: SamplerSettings = SAMPLER_DEFAULTS,
     schedule: Sequence[float] | None = None,
 ) -> Sampling:
-    """Our sampler of the row, from `x` (1, c, h, w) at levels[0] to levels[-1]; all noise comes from the picture's CPU `generator`.
+    """Our sampler of the row, from `x` (1, c, h, w) at levels[0] to levels[-1]; all noise comes from the picture's `generator`.
 
     `schedule` are all levels, where `levels` are only a part of them: a Brownian path spans them all, as A1111's does, so that
     passes share it. A1111's eta noise seed delta starts independent noise anew from the seed and that number.
@@ -113,7 +132,7 @@ def sample(
     name = spec.sampler
     assert name is not None
     if settings.eta_noise_seed_delta and "eta_noise_seed_delta" in spec.settings:
-        generator = torch.Generator().manual_seed(generator.initial_seed() + settings.eta_noise_seed_delta)
+        generator = anew(generator, generator.initial_seed() + settings.eta_noise_seed_delta)
     sampler = SAMPLERS[name]
     if model.kind == "flow" and name not in OVER_SIGMA:
         sampler = in_ratios(sampler)

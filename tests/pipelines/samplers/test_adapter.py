@@ -23,7 +23,7 @@ CLASSES = (
     "DPMSolverMultistepScheduler", "DPMSolverSinglestepScheduler", "DPMSolverSDEScheduler", "UniPCMultistepScheduler",
     "DEISMultistepScheduler", "SASolverScheduler", "LCMScheduler", "TCDScheduler",
 )  # fmt: skip
-DIFFUSERS = {name: spec for name, spec in SCHEDULERS.items() if spec.cls}
+DIFFUSERS = {name: spec for name, spec in SCHEDULERS.items() if spec.cls and "diffusion" in spec.kinds}
 ZERO_SNR = SD | {"rescale_betas_zero_snr": True, "prediction_type": "v_prediction"}
 VARIANTS = [(name, schedule) for name, spec in DIFFUSERS.items() for schedule in ("automatic", *spec.schedules)]
 each_class = pytest.mark.parametrize("cls", CLASSES)

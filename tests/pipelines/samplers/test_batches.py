@@ -35,6 +35,17 @@ def test_pictures_of_a_job_and_of_strangers_are_those_made_alone(shelf):
         assert apart(made[0], made[1]) > 0.1, name
 
 
+def test_cfg_pp_hears_the_negative_prompt_at_any_guidance(shelf):
+    def made(name, **fields):
+        return latents(run(engine(shelf), asked(name, **fields)))[0]
+
+    for guidance in (0.6, 1.0):
+        told = {"guidance_scale": guidance, "prompt": "a cat"}
+        assert apart(made("euler_cfg_pp", **told), made("euler_cfg_pp", negative_prompt="zz", **told)) > 1e-3
+    told = {"guidance_scale": 1.0, "prompt": "a cat", "exact": True}
+    assert torch.equal(made("euler", **told), made("euler", negative_prompt="zz", **told))
+
+
 def test_fresh_noise_follows_the_seed_and_the_settings(shelf):
     jobs = {
         "eta 1": asked("euler_a"),

@@ -7,16 +7,7 @@ from pipelines.names import AUTOMATIC, CLASSES, SCHEDULERS, SCHEDULES, SamplerSe
 from pipelines.request import Txt2Img
 from pipelines.samplers import SAMPLERS
 
-A1111 = (
-    "DPM++ 2M", "DPM++ SDE", "DPM++ 2M SDE", "DPM++ 2M SDE Heun", "DPM++ 2S a", "DPM++ 3M SDE", "Euler a", "Euler", "LMS", "Heun", "DPM2",
-    "DPM2 a", "DPM fast", "DPM adaptive", "Restart", "DDIM", "DDIM CFG++", "PLMS", "UniPC", "LCM",
-)  # fmt: skip
-COMFY = (
-    "euler", "euler_ancestral", "heun", "heunpp2", "exp_heun_2_x0", "exp_heun_2_x0_sde", "dpm_2", "dpm_2_ancestral", "lms", "dpm_fast",
-    "dpm_adaptive", "dpmpp_2s_ancestral", "dpmpp_sde", "dpmpp_sde_gpu", "dpmpp_2m", "dpmpp_2m_sde", "dpmpp_2m_sde_gpu",
-    "dpmpp_2m_sde_heun", "dpmpp_3m_sde", "dpmpp_3m_sde_gpu", "ddpm", "lcm", "ipndm", "ipndm_v", "deis", "res_multistep",
-    "res_multistep_ancestral", "gradient_estimation", "er_sde", "seeds_2", "seeds_3", "sa_solver", "ddim", "uni_pc", "uni_pc_bh2",
-)  # fmt: skip
+from .parity_words import A1111, A1111_SCHEDULES, COMFY, COMFY_SCHEDULES
 
 
 def test_rows_stand_in_a1111s_order_under_its_titles():
@@ -63,6 +54,8 @@ def test_names_of_other_programs_are_understood(name):
         ("Euler Align Your Steps", ("euler", "align_your_steps")),
         ("  euler   A ", ("euler_a", None)),
         ("EulerAncestralDiscreteScheduler", ("euler_a", None)),
+        ("euler_ancestral_cfg_pp", ("euler_a_cfg_pp", None)),
+        ("DPM++ 2M CFG++ Karras", ("dpmpp_2m_cfg_pp", "karras")),
         ("UniPC", ("unipc", None)),
         ("plms", ("pndm", None)),
     ],
@@ -71,7 +64,7 @@ def test_joint_names_fall_into_scheduler_and_schedule(name, expected):
     assert resolve(name) == expected
 
 
-@pytest.mark.parametrize("name", ["", " ", "Karras", "DPM++ 9M", "Euler a Nonsense", "euler_cfg_pp", "k_", "Scheduler", "x" * 5000])
+@pytest.mark.parametrize("name", ["", " ", "Karras", "DPM++ 9M", "Euler a Nonsense", "sa_solver_pece", "k_", "Scheduler", "x" * 5000])
 def test_names_of_nothing_are_an_error_that_lists_the_known(name):
     with pytest.raises(UnknownName, match=r"There is no scheduler named .*known: .*euler_a") as caught:
         resolve(name)
@@ -81,6 +74,7 @@ def test_names_of_nothing_are_an_error_that_lists_the_known(name):
 def test_schedules_are_understood():
     for name, title in SCHEDULES.items():
         assert resolve_schedule(name) == resolve_schedule(title.upper()) == name or title == "DDIM"
+    assert all(resolve_schedule(name) in SCHEDULES for name in (*A1111_SCHEDULES, *COMFY_SCHEDULES))
     assert [resolve_schedule(name) for name in ("Uniform", "ddim", "DDIM", "AYS", "sgm_uniform")] == [
         "normal", "ddim_uniform", "ddim_uniform", "align_your_steps", "sgm_uniform",
     ]  # fmt: skip

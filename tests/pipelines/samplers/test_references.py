@@ -1,18 +1,18 @@
 """Samplers that k-diffusion lacks: against their papers' formulas written out plainly, diffusers' classes, and what theory demands."""
 
+import inspect
 import math
 from itertools import pairwise
 
 import pytest
 import torch
 from diffusers import DDIMScheduler, LCMScheduler
-from scipy.integrate import quad
 
 from pipelines.names import SCHEDULERS
 from pipelines.samplers import SAMPLERS, ModelSigmas, Settings, adapt, levels_of, sample, set_steps, sigmas
-from pipelines.samplers.multistep import GAMMA
 from pipelines.samplers.noise import independent
 
+from . import formulas
 from .mixture import SD, SHAPE, SPREAD, clean, difference, drive, model_output
 
 MODEL = ModelSigmas.from_config(SD)
@@ -30,109 +30,32 @@ def made(name, x, levels, seed=11, **told):
     return drive(SAMPLERS[name](x, levels, independent(x, torch.Generator().manual_seed(seed)), Settings(**told)), exact)[0]
 
 
-# -- formulas written out -----------------------------------------------------------------------------------------------
+# -- CFG++ --------------------------------------------------------------------------------------------------------------
+
+PLAIN = {
+    "ddim_cfg_pp": "euler_ancestral", "euler_cfg_pp": "euler_ancestral", "dpmpp_2s_ancestral_cfg_pp": "dpmpp_2s_ancestral",
+    "dpmpp_2m_cfg_pp": "dpmpp_2m", "res_multistep_cfg_pp": "res_multistep", "gradient_estimation_cfg_pp": "gradient_estimation",
+}  # fmt: skip
 
 
-def plain_heunpp2(x, levels):
-    """The three cases of Heun++ one by one."""
-    slope = lambda x, sigma: (x - clean(x, sigma)) / sigma  # noqa: E731
-    last = len(levels) - 2
-    for index in range(len(levels) - 1):
-        a, b = levels[index], levels[index + 1]
-        d1 = slope(x, a)
-        if index == last:
-            mean = d1
-        else:
-            d2 = slope(x2 := x + d1 * (b - a), b)
-            if index == last - 1:
-                w2 = b / (2 * levels[0])
-                mean = (1 - w2) * d1 + w2 * d2
-            else:
-                c = levels[index + 2]
-                d3 = slope(x2 + d2 * (c - b), c)
-                w2, w3 = b / (3 * levels[0]), c / (3 * levels[0])
-                mean = (1 - w2 - w3) * d1 + w2 * d2 + w3 * d3
-        x = x + mean * (b - a)
-    return x
-
-
-def plain_gradient_estimation(x, levels):
-    """Algorithm 2 of the paper: the step along gamma·e + (1 - gamma)·e_before."""
-    before = None
-    for a, b in pairwise(levels):
-        e = (x - clean(x, a)) / a
-        if b == 0:
-            return clean(x, a)
-        x = x + (e if before is None else GAMMA * e + (1 - GAMMA) * before) * (b - a)
-        before = e
-    raise AssertionError
-
-
-def plain_er_sde(x, levels, noise):
-    """Equation 22 of the paper and its Taylor terms, the integrals by quadrature."""
-    phi = lambda s: s * (math.exp(s**0.3) + 10)  # noqa: E731
-    history = []
-    for a, b in pairwise(levels):
-        d0 = clean(x, a)
-        if b == 0:
-            return d0
-        r = phi(b) / phi(a)
-        step = r * x + (1 - r) * d0
-        d1 = None
-        if history:
-            d1 = (d0 - history[-1][1]) / (a - history[-1][0])
-            step = step + (b - a + phi(b) * quad(lambda s: 1 / phi(s), b, a)[0]) * d1
-            if history[-1][2] is not None:
-                d2 = (d1 - history[-1][2]) / ((a - history[-2][0]) / 2)
-                step = step + ((b - a) ** 2 / 2 + phi(b) * quad(lambda s: (s - a) / phi(s), b, a)[0]) * d2
-        history.append((a, d0, d1))
-        x = step + noise(a, b) * math.sqrt(b * b - a * a * r * r)
-    raise AssertionError
-
-
-def test_heunpp2_and_gradient_estimation_are_their_formulas():
+@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.parametrize("eta", [0.0, 0.6, 1.0])
+def test_cfg_pp_without_guidance_is_the_sampler_of_its_name(name, eta):
     levels = sigmas("karras", 12, MODEL)
     x = start(levels)
-    assert difference(made("heunpp2", x, levels), plain_heunpp2(x, levels)) < 1e-12
-    assert difference(made("gradient_estimation", x, levels), plain_gradient_estimation(x, levels)) < 1e-12
+    run = SAMPLERS[name](x, levels, independent(x, torch.Generator().manual_seed(11)), Settings(eta=eta))
+    alone, _ = drive(run, lambda ask: torch.cat([exact(ask)] * 2))
+    assert difference(alone, made(PLAIN[name], x, levels, eta=eta)) < 1e-12
 
 
-@pytest.mark.parametrize("eta", [0.0, 0.6])
-def test_ddim_cfg_pp_is_its_formula(eta):
-    """Algorithm 2 of the paper in sigma space: the guided estimate, and the unguided noise; without guidance it is DDIM."""
-    levels, strength = sigmas("karras", 12, MODEL), 7.0
+@pytest.mark.parametrize("name", [name for name in PLAIN if "eta" in inspect.signature(getattr(formulas, name)).parameters])
+def test_cfg_pp_with_some_fresh_noise_is_its_formula(name):
+    levels = sigmas("karras", 12, MODEL)
     x = start(levels)
-
-    def pair(x, sigma):
-        unguided = clean(x, sigma)
-        return unguided + strength * (torch.tanh(x / sigma) - unguided), unguided
-
+    pair = lambda x, sigma: (clean(x, sigma) + 1.5 * (x / (1 + sigma) - clean(x, sigma)), clean(x, sigma))  # noqa: E731
     noises = [independent(x, torch.Generator().manual_seed(11)) for _ in range(2)]
-    ours, _ = drive(SAMPLERS["ddim_cfg_pp"](x, levels, noises[0], Settings(eta=eta)), lambda ask: torch.cat(pair(ask.x, ask.sigma)))
-    plain = x
-    for a, b in pairwise(levels):
-        guided, unguided = pair(plain, a)
-        up = eta * b * math.sqrt(1 - (b / a) ** 2)
-        estimate = (1 - 1 / 12.5) * unguided + guided / 12.5
-        plain = estimate + math.sqrt(b * b - up * up) * (plain - unguided) / a
-        plain = plain + up * noises[1](a, b) if up else plain
-    assert difference(ours, plain) < 1e-12
-    alone, _ = drive(SAMPLERS["ddim_cfg_pp"](x, levels, noises[0], Settings(eta=0.0)), lambda ask: torch.cat([exact(ask)] * 2))
-    assert difference(alone, made("euler", x, levels)) < 1e-12
-
-
-def test_er_sde_is_its_formula():
-    """As near as the authors' sum of 200 terms is to its integral."""
-    levels = sigmas("karras", 30, MODEL)
-    x = start(levels)
-    plain = plain_er_sde(x, levels, independent(x, torch.Generator().manual_seed(11)))
-    assert difference(made("er_sde", x, levels), plain) < 5e-3
-
-
-def test_ipndm_is_linear_multistep_where_steps_are_even():
-    levels = [2 - 0.1 * index for index in range(20)]
-    x = start(levels)
-    assert difference(made("ipndm", x, levels), made("lms", x, levels)) < 1e-9
+    ours, _ = drive(SAMPLERS[name](x, levels, noises[0], Settings(eta=0.6)), lambda ask: torch.cat(pair(ask.x, ask.sigma)))
+    assert difference(ours, getattr(formulas, name)(pair, x, levels, noises[1], eta=0.6)) < 1e-11
 
 
 # -- what theory demands ------------------------------------------------------------------------------------------------

@@ -12,30 +12,14 @@ from pipelines.samplers.noise import brownian, independent
 
 from .k_diffusion_oracle import sampling
 from .mixture import BUILT_IN, SD, SHAPE, SPREAD, centres, clean, difference, drive
+from .parity import K_DIFFUSION, OWN_STEPS
 
 STEPS = 20
 CALLS = {
     "heun": 2, "heunpp2": 3, "dpm_2": 2, "dpm_2_ancestral": 2, "dpmpp_2s_ancestral": 2, "dpmpp_sde": 2, "seeds_2": 2, "seeds_3": 3,
     "exp_heun_2_x0": 2, "restart": 2,
 }  # fmt: skip
-OWN_STEPS = ("dpm_fast", "dpm_adaptive")
-ORACLES = {  # by our name: k-diffusion's, what it is told besides, and whether it takes a source of noise
-    "euler": ("euler", {}, False),
-    "euler_ancestral": ("euler_ancestral", {}, True),
-    "heun": ("heun", {}, False),
-    "dpm_2": ("dpm_2", {}, False),
-    "dpm_2_ancestral": ("dpm_2_ancestral", {}, True),
-    "lms": ("lms", {}, False),
-    "dpm_fast": ("dpm_fast", {"eta": 1.0}, True),
-    "dpm_adaptive": ("dpm_adaptive", {"eta": 1.0}, True),
-    "dpmpp_2s_ancestral": ("dpmpp_2s_ancestral", {}, True),
-    "dpmpp_sde": ("dpmpp_sde", {}, True),
-    "dpmpp_2m": ("dpmpp_2m", {}, False),
-    "dpmpp_2m_sde": ("dpmpp_2m_sde", {}, True),
-    "dpmpp_2m_sde_heun": ("dpmpp_2m_sde", {"solver_type": "heun"}, True),
-    "dpmpp_3m_sde": ("dpmpp_3m_sde", {}, True),
-    "res_multistep": ("dpmpp_2m_sde", {"solver_type": "heun"}, True),  # the same solver, found twice
-}
+ORACLES = {**K_DIFFUSION, "res_multistep": ("dpmpp_2m_sde", {"solver_type": "heun"}, True)}  # the same solver, found twice
 WITH_ETA = [name for name, (_, _, noisy) in ORACLES.items() if noisy]
 WITH_CHURN = ("euler", "heun", "dpm_2")
 OWN = {name: spec for name, spec in SCHEDULERS.items() if spec.sampler}
@@ -193,7 +177,7 @@ def test_a_pass_that_stops_early_goes_on_as_one(name):
         assert difference(joined, whole) < 0.05
 
 
-@pytest.mark.parametrize("name", sorted(set(SAMPLERS) - {*OWN_STEPS, "ddim_cfg_pp"}))
+@pytest.mark.parametrize("name", sorted(name for name in SAMPLERS if name not in OWN_STEPS and not name.endswith("cfg_pp")))
 def test_estimates_asked_for_and_reported(name):
     levels = sigmas("karras", 6, ModelSigmas.from_config(SD))
     asked = []
