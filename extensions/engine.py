@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 class EngineConfig:
     """What the worker is told; plain values, because it crosses a process border.
 
-    `device` is "auto", "cpu", "cuda", "cuda:1" or "mps"; `models` are model folders in order of precedence; `blobs` is
-    the folder of uploaded pictures; `extensions` the user's extension folders that are switched on.
+    `device` is "auto", "cpu", "cuda", "cuda:1" or "mps", `dtype` "auto", "float32", "float16" or "bfloat16"; `models` are model
+    folders in order of precedence; `blobs` is the folder of uploaded pictures; `extensions` the user's extension folders that are
+    switched on.
     """
 
     models: tuple[str, ...]
@@ -23,6 +24,7 @@ class EngineConfig:
     blobs: str
     extensions: tuple[str, ...] = ()
     previews: bool = True
+    dtype: str = "auto"
 
 
 def build_engine(config: EngineConfig) -> "Engine":
@@ -30,11 +32,11 @@ def build_engine(config: EngineConfig) -> "Engine":
     # Deferred: the page process imports this module for EngineConfig and must stay free of torch.
     from jobs.store import BlobStore
     from pipelines.catalog import Catalog
-    from pipelines.devices import resolve
+    from pipelines.devices import dtype_named, resolve
     from pipelines.engine import Engine
     from pipelines.manager import PipelineManager
 
     offered = loader.load(config.extensions)
     catalog = Catalog([Path(root) for root in config.models], offered.families)
-    manager = PipelineManager(catalog, resolve(config.device))
+    manager = PipelineManager(catalog, resolve(config.device), dtype_named(config.dtype))
     return Engine(manager, offered.schedulers, offered.modifiers, BlobStore(Path(config.blobs)).read, config.previews)

@@ -1,8 +1,9 @@
 """Which jobs run together, and the one forward pass over what their pictures ask for."""
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from .components import Components
 from .decode import free_memory, is_out_of_memory
 from .denoise import Predict
 from .errors import OutOfMemory
+from .modifiers import Around, Prediction
 from .running import JobRun, PictureRun, Signature
 from .starts import Material
 
@@ -28,11 +30,13 @@ Shape = tuple[int, ...]  # of the latents of one picture
 def signature(asked: Predict) -> Signature:
     """Questions with equal signatures to the same model fit into one forward pass."""
     told = tuple(sorted((name, tensor.shape[1:], tensor.dtype) for name, tensor in asked.conditioning.items()))
-    return asked.model, asked.latents.shape[1:], told
+    return asked.model, asked.denoiser, asked.latents.shape[1:], told
 
 
 def expected(material: Material, components: Components) -> Signature:
     """What a job's first question will be like."""
+    if not material.passes:
+        return ()
     first = material.passes[0]
     told = tuple(sorted((name, tensor.shape[1:], tensor.dtype) for name, tensor in first.told[0].conditioning.items()))
     return first.stage.shape, components.denoiser.config.in_channels, told
@@ -46,7 +50,7 @@ def fits(job: JobRun, leader: JobRun) -> bool:
 
 def default_limit(components: Components, shape: Shape) -> int:
     """How many pictures to take into one forward pass, from the device and the size of their latents."""
-    pixels = shape[-2] * shape[-1]
+    pixels = math.prod(shape) // shape[-3]  # of all frames of a clip
     if components.device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(components.device)
         return max(1, min(LARGEST, free // 2 // (pixels * BYTES_PER_LATENT_PIXEL)))
@@ -64,7 +68,8 @@ class Limits:
 
     def of(self, job: JobRun, shape: Shape | None = None) -> int:
         """Pictures of this shape (by default that of the job's first pass) in one forward pass."""
-        return 1 if job.request.exact else max(1, self._limit(job, shape or first_shape(job)))
+        shape = shape or first_shape(job)
+        return 1 if job.request.exact or not shape else max(1, self._limit(job, shape))
 
     def by_rows(self, job: JobRun, shape: Shape) -> bool:
         """Whether even one picture must be predicted one row of guidance after another."""
@@ -86,7 +91,7 @@ class Limits:
 
 def first_shape(job: JobRun) -> Shape:
     assert job.material is not None
-    return job.material.passes[0].stage.shape
+    return job.material.passes[0].stage.shape if job.material.passes else ()
 
 
 def may_join(waiting: JobRun, active: Sequence[JobRun], queue: Sequence[JobRun], limits: Limits) -> bool:
@@ -120,17 +125,38 @@ def alike(runs: Sequence[tuple[JobRun, PictureRun]], limits: Limits) -> list[tup
     return same[: limits.of(runs[0][0], shape_of(first))]
 
 
-def forward(asked: Sequence[Predict], components: Components, by_rows: bool = False) -> list[Tensor]:
-    """One pass of the denoiser over all rows, or one pass for each of them; each question gets its own rows back."""
-    conditioning = {name: _cat([one.conditioning[name] for one in asked]) for name in asked[0].conditioning}
-    latents, timestep = _cat([one.latents for one in asked]), _cat([one.timestep for one in asked])
-    at_once = 1 if by_rows else len(latents)
-    parts = []
-    for row in range(0, len(latents), at_once):
-        told = {name: tensor[row : row + at_once] for name, tensor in conditioning.items()}
-        part = latents[row : row + at_once]
-        parts.append(components.family.predict(components.denoiser, part, timestep[row : row + at_once], told))
+def forward(asked: Sequence[Predict], components: Components, by_rows: bool = False, around: Sequence[Around] = ()) -> list[Tensor]:
+    """One pass of the denoiser over all rows, or one pass for each of them; each question gets its own rows back. The first of
+    `around` is the innermost."""
+    predict: Prediction = predicted
+    for wrapped in around:
+        predict = wrapped(predict)
+    whole = joined(asked)
+    at_once = 1 if by_rows else len(whole.latents)
+    parts = [predict(rows_of(whole, row, row + at_once), components) for row in range(0, len(whole.latents), at_once)]
     return list(_cat(parts).split([len(one.latents) for one in asked]))
+
+
+def predicted(asked: Predict, components: Components) -> Tensor:
+    """The denoiser's output for all rows of a question."""
+    return components.family.predict(components.denoiser_called(asked.denoiser), asked.latents, asked.timestep, asked.conditioning)
+
+
+def joined(asked: Sequence[Predict]) -> Predict:
+    """One question of the rows of several to the same model."""
+    conditioning = {name: _cat([one.conditioning[name] for one in asked]) for name in asked[0].conditioning}
+    rows = tuple(row for one in asked for row in one.rows)
+    return Predict(
+        _cat([one.latents for one in asked]), _cat([one.timestep for one in asked]), conditioning, asked[0].model, rows, asked[0].denoiser
+    )
+
+
+def rows_of(asked: Predict, begin: int, end: int) -> Predict:
+    """The question of the rows from `begin` to `end` alone."""
+    told = {name: tensor[begin:end] for name, tensor in asked.conditioning.items()}
+    return replace(
+        asked, latents=asked.latents[begin:end], timestep=asked.timestep[begin:end], conditioning=told, rows=asked.rows[begin:end]
+    )
 
 
 def _cat(tensors: Sequence[Tensor]) -> Tensor:
@@ -141,16 +167,16 @@ Answers = list[tuple[JobRun, PictureRun, Tensor]]
 Errors = list[tuple[JobRun, Exception]]
 
 
-def answer(runs: Sequence[tuple[JobRun, PictureRun]], limits: Limits) -> tuple[Answers, Errors]:
-    """Predictions for a group. Short of memory, unused models are let go, or else the limit is halved, and nothing is answered: ask
-    again with the next group.
+def answer(runs: Sequence[tuple[JobRun, PictureRun]], limits: Limits, around: Sequence[Around] = ()) -> tuple[Answers, Errors]:
+    """Predictions for a group, with `around` around them. Short of memory, unused models are let go, or else the limit is halved, and
+    nothing is answered: ask again with the next group.
 
     An error that is one job's fault is found by running the jobs apart, and is that job's alone.
     """
     job, asked = runs[0][0], question(runs[0][1])
     shape = shape_of(asked)
     try:
-        outputs = forward([question(run) for _, run in runs], job.models[asked.model], limits.by_rows(job, shape))
+        outputs = forward([question(run) for _, run in runs], job.models[asked.model], limits.by_rows(job, shape), around)
         for _, run in runs:
             run.largest_batch = max(run.largest_batch, len(runs))
         return [(owner, run, output) for (owner, run), output in zip(runs, outputs, strict=True)], []
@@ -171,7 +197,7 @@ def answer(runs: Sequence[tuple[JobRun, PictureRun]], limits: Limits) -> tuple[A
     answers: Answers = []
     errors: Errors = []
     for one in jobs:
-        answered, failed = answer([pair for pair in runs if pair[0] is one], limits)
+        answered, failed = answer([pair for pair in runs if pair[0] is one], limits, around)
         answers += answered
         errors += failed
     return answers, errors

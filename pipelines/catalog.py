@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from . import headers, model_card, shelves
+from . import catalog_pieces, fitting, headers, model_card, shelves
 from .errors import CheckpointError, UnknownName, printable
-from .families import FAMILIES, Family, Parted, joined, turbo
+from .families import FAMILIES, Family, Parted, joined, joined_t5, turbo
 from .families.joined_text import TextFile
 from .families.parts import Part
+from .families.pieces import is_partial
 from .families.reading import checkpoint, complete, vae
 from .model_card import ModelCard
 from .names import AUTOMATIC
@@ -24,9 +25,11 @@ Version = tuple[tuple[str, int, int], ...]
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """A checkpoint or a VAE as the catalog lists it. `broken` says in one sentence why it cannot be used, or is None.
+    """A checkpoint or a VAE as the catalog lists it. `broken` says in one sentence why it cannot be used, or is None; `idle` are the
+    fields of a request that have no effect on it, and why.
 
-    `name` is its id: the path on its shelf, such as "sub/model.safetensors", made unique among all roots.
+    `name` is its id: the path on its shelf, such as "sub/model.safetensors", made unique among all roots. One that is `partial`
+    lacks components that lie in other files or folders; `others` are those that it is completed with.
     """
 
     name: str
@@ -42,8 +45,11 @@ class ModelInfo:
     example_prompts: list[str] = field(default_factory=list)
     summary: str = ""
     tasks: list[str] = field(default_factory=list)
+    idle: Mapping[str, str] = field(default_factory=dict)
     latent_rgb_factors: tuple[tuple[float, ...], ...] = ()
     latent_rgb_bias: tuple[float, ...] = ()
+    partial: bool = False
+    others: tuple[Path, ...] = ()
 
 
 Inspect = Callable[[str, Path, Version], ModelInfo]
@@ -69,11 +75,12 @@ class Catalog:
         self.roots = tuple(Path(root) for root in roots)
         self.families = families
         self._known: dict[Key, _Known] = {}
+        self._together: tuple[tuple[tuple[str, Version], ...], list[ModelInfo]] = ((), [])
         self._lock = threading.Lock()
 
     def checkpoints(self) -> list[ModelInfo]:
         """All checkpoints by name, broken ones too, but for pickles that have been converted; never raises."""
-        infos = self._list(shelves.checkpoints, self._checkpoint)
+        infos = self._whole(self._list(shelves.checkpoints, self._checkpoint))
         usable = {info.path for info in infos if info.broken is None}
         return [info for info in infos if info.broken is None or info.path.with_suffix(".safetensors") not in usable]
 
@@ -92,9 +99,10 @@ class Catalog:
         """Raises `UnknownName`, or `CheckpointError` when it is broken."""
         return _named("vae", name, self.vaes(), AUTOMATIC)
 
-    def default_checkpoint(self) -> str:
-        """The built-in checkpoint, else the first that can be used, else ""."""
-        usable = [info.name for info in self.checkpoints() if info.broken is None]
+    def default_checkpoint(self, task: str = "txt2img") -> str:
+        """The built-in checkpoint, else the first that can be used, else ""; of those that can do the task, if there are any."""
+        whole = [info for info in self.checkpoints() if info.broken is None]
+        usable = [info.name for info in whole if task in info.tasks] or [info.name for info in whole]
         return BUILT_IN if BUILT_IN in usable else next(iter(usable), "")
 
     def recommended(self, checkpoint: str) -> dict[str, Any]:
@@ -107,7 +115,24 @@ class Catalog:
 
     def read(self, info: ModelInfo) -> Parted:
         """A listed checkpoint taken apart; a denoiser alone with the VAE and text encoders that complete it. Raises `CheckpointError`."""
-        return self._read(info.path)
+        if not info.others:
+            return self._read(info.path)
+        return catalog_pieces.whole(info.path, info.others, self._read, self._texts())
+
+    def _whole(self, infos: list[ModelInfo]) -> list[ModelInfo]:
+        """With checkpoints that lie in pieces put together, which is done anew when one of them changes."""
+        partial = [info for info in infos if info.partial]
+        if not partial:
+            return infos
+        around = self._around()
+        key = (*((info.name, info.version) for info in partial), ("", around))
+        with self._lock:
+            known = self._together if self._together[0] == key else None
+        if known is None:
+            known = key, catalog_pieces.put_together(partial, self._read, self._texts(), around)
+            with self._lock:
+                self._together = known
+        return sorted([*(info for info in infos if not info.partial), *known[1]], key=_by_name)
 
     def _list(self, find: Callable[[Path], list[shelves.Candidate]], inspect: Inspect) -> list[ModelInfo]:
         infos = []
@@ -125,9 +150,13 @@ class Catalog:
                 with self._lock:
                     self._known[name, path] = known
             infos.append(known.info)
-        return sorted(infos, key=lambda info: (info.name.casefold(), info.name))
+        return sorted(infos, key=_by_name)
 
     def _read(self, path: Path) -> Parted:
+        parted = self._alone(path)
+        return joined_t5.completed(parted, self._candidates(shelves.text_encoders)) if joined_t5.lacks(parted) else parted
+
+    def _alone(self, path: Path) -> Parted:
         if path.is_dir():
             return checkpoint(path, self.families)
         header = headers.read(path)
@@ -139,8 +168,10 @@ class Catalog:
 
     def _shelf(self) -> joined.Shelf:
         vaes = [(info.name, vae(info.path)) for info in self.vaes() if info.broken is None]
-        texts = [text for name, path in self._candidates(shelves.text_encoders) if (text := _text(name, path)) is not None]
-        return joined.Shelf(vaes, texts)
+        return joined.Shelf(vaes, self._texts())
+
+    def _texts(self) -> list[TextFile]:
+        return [text for name, path in self._candidates(shelves.text_encoders) if (text := _text(name, path)) is not None]
 
     def _around(self) -> Version:
         """What partial checkpoints may be completed with; never empty."""
@@ -165,11 +196,13 @@ class Catalog:
     def _checkpoint(self, name: str, path: Path, version: Version) -> ModelInfo:
         card = model_card.read(path) if path.is_dir() else ModelCard()
         parted, broken = _attempt(path, lambda: self._read(path))
-        around = self._around() if _is_partial(path) else ()
+        may_gain = parted is not None and (joined_t5.lacks(parted) or joined_t5.gained(parted, path))
+        around = self._around() if may_gain or _is_partial(path) else ()
         family = parted.family if parted else None
         native = card.native_size or (parted.native_size or parted.family.native_size if parted else (512, 512))
         few = turbo.recommended(path.name, parted.scheduler_config) if parted and parted.family.noise == "diffusion" else {}
-        recommended = {**(family.recommended if family else {}), "width": native[0], "height": native[1], **few, **card.recommended}
+        of_file = {**parted.family.recommended, **parted.recommended} if parted else {}
+        recommended = {**of_file, "width": native[0], "height": native[1], **few, **card.recommended}
         return ModelInfo(
             **_facts(name, path, version, broken, card.title) | {"version": (*version, *around)},
             family=family.name if family else None,
@@ -178,13 +211,19 @@ class Catalog:
             example_prompts=list(card.example_prompts),
             summary=" ".join(filter(None, (card.summary, parted.notice if parted else ""))),
             tasks=list(parted.tasks or parted.family.tasks) if parted else [],
+            idle=fitting.idle(parted) if parted else {},
             latent_rgb_factors=card.latent_rgb_factors,
             latent_rgb_bias=card.latent_rgb_bias,
+            partial=parted is not None and is_partial(parted),
         )
 
     def _vae(self, name: str, path: Path, version: Version) -> ModelInfo:
         _, broken = _attempt(path, lambda: vae(path))
         return ModelInfo(**_facts(name, path, version, broken))
+
+
+def _by_name(info: ModelInfo) -> tuple[str, str]:
+    return info.name.casefold(), info.name
 
 
 def _is_partial(path: Path) -> bool:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from .families.family import Looks
+
 if TYPE_CHECKING:
     from .adapters.vocabulary import EmbeddingShelf
     from .families import Family
@@ -53,6 +55,10 @@ class Components:
     def denoiser(self) -> Any:
         return self.modules[self.family.denoiser]
 
+    def denoiser_called(self, component: str) -> Any:
+        """One of several denoisers; "" is the family's first."""
+        return self.modules[component or self.family.denoiser]
+
     @property
     def vae(self) -> Any:
         return self.modules["vae"]
@@ -65,6 +71,11 @@ class Components:
     def vae_scale_factor(self) -> int:
         """Pixels per latent along one side: 8 for Stable Diffusion."""
         return 2 ** (len(self.vae.config.block_out_channels) - 1)
+
+    def looks(self, channels: int) -> "Looks":
+        """How latents of so many channels look."""
+        own = Looks(self.latent_rgb_factors, self.latent_rgb_bias, self.vae_scale_factor)
+        return self.family.looks.get(channels, own)
 
     @property
     def size_multiple(self) -> int:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,12 @@ def convert(path: Path, seconds: float = _SECONDS) -> Path:
     finally:
         part.unlink(missing_ok=True)
     return target
+
+
+def written(path: Path) -> int:
+    """Bytes that are written so far of what `path` is being converted to, by whichever process."""
+    pattern = f".{escape(path.with_suffix('.safetensors').name)}.*.part"
+    return sum(part.stat().st_size for part in path.parent.glob(pattern))
 
 
 def _in_a_process_of_its_own(path: Path, part: Path, seconds: float) -> str | None:

@@ -41,9 +41,9 @@ def decode(latents: Tensor, components: Components) -> Image.Image:
     config = components.vae.config
     unscaled = latents.to(components.device) / config.scaling_factor + (getattr(config, "shift_factor", None) or 0.0)
     pixels = with_less_memory(components.vae, lambda vae: _decoded(vae, unscaled))
-    if not bool(torch.isfinite(pixels).all()) and _dtype(components.vae) != torch.float32:
-        log.warning("The VAE of %s gave invalid numbers in %s; decoding again in float32", name, _dtype(components.vae))
-        pixels = with_less_memory(_copied(components.vae, components.device), lambda vae: _decoded(vae, unscaled))
+    if not bool(torch.isfinite(pixels).all()) and dtype_of(components.vae) != torch.float32:
+        log.warning("The VAE of %s gave invalid numbers in %s; decoding again in float32", name, dtype_of(components.vae))
+        pixels = with_less_memory(copied(components.vae, components.device), lambda vae: _decoded(vae, unscaled))
     if not bool(torch.isfinite(pixels).all()):
         raise BadNumbers(f"The VAE used with checkpoint {name!r} gave invalid numbers (NaN), also in float32; choose another VAE.")
     return to_picture(pixels)
@@ -64,10 +64,10 @@ def to_picture(pixels: Tensor) -> Image.Image:
 def with_less_memory(vae: nn.Module, work: Callable[[nn.Module], T]) -> T:
     """`work(vae)`; if memory runs out, again in tiles, then on the CPU. Raises `OutOfMemory` after that."""
     ladder: list[tuple[str, Callable[[], T]]] = [("whole", lambda: work(vae))]
-    if hasattr(vae, "enable_tiling"):
+    if hasattr(vae, "use_tiling"):  # all have a method for it, which some refuse
         ladder.append(("in tiles", lambda: _tiled(vae, work)))
     if next(vae.parameters()).device.type != "cpu":
-        ladder.append(("on the CPU", lambda: work(_copied(vae, torch.device("cpu")))))
+        ladder.append(("on the CPU", lambda: work(copied(vae, torch.device("cpu")))))
     for way, attempt in ladder:
         try:
             return attempt()
@@ -99,7 +99,7 @@ def _tiling(vae: Any) -> Iterator[None]:
         vae.use_tiling = before
 
 
-def _copied(vae: nn.Module, device: torch.device) -> nn.Module:
+def copied(vae: nn.Module, device: torch.device) -> nn.Module:
     """A float32 copy on `device`; the shared module stays as it is and where it is."""
     weights = {name: tensor.to(device, torch.float32) for name, tensor in vae.state_dict().items()}
     with torch.device("meta"):
@@ -108,5 +108,5 @@ def _copied(vae: nn.Module, device: torch.device) -> nn.Module:
     return fresh.eval()
 
 
-def _dtype(module: nn.Module) -> torch.dtype:
+def dtype_of(module: nn.Module) -> torch.dtype:
     return next(module.parameters()).dtype

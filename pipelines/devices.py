@@ -2,7 +2,7 @@
 
 import torch
 
-from .errors import InvalidRequest
+from .errors import InvalidRequest, UnknownName
 
 
 def resolve(device: str) -> str:
@@ -15,6 +15,14 @@ def resolve(device: str) -> str:
     if not found.get(kind, False) or (index and (kind != "cuda" or not index.isdigit() or int(index) >= torch.cuda.device_count())):
         raise InvalidRequest(f"device {device!r} is not available here; there is: auto, {there}.", "device")
     return device
+
+
+def dtype_named(name: str) -> torch.dtype | None:
+    """The dtype for a command-line choice; None for "auto", which leaves it to `dtype_of`."""
+    known = {"auto": None, "float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+    if name not in known:
+        raise UnknownName("dtype", name, known)
+    return known[name]
 
 
 def dtype_of(device: torch.device) -> torch.dtype:

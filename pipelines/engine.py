@@ -7,28 +7,25 @@ default; the engine leaves that number alone, because more threads than cores on
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-import safetensors.torch
 import torch
 
-from . import batching, modifiers
+from . import batching, chores, modifiers
 from .ahead import Target, next_up
 from .conditioning import PromptCache
 from .decode import is_out_of_memory, require_numbers
-from .denoise import Enlarging
-from .enlarge import enlarge
 from .errors import OutOfMemory
-from .events import Cancelled, Decoded, Developed, EngineEvent, Failed, Finished, Loading, Paused, Resumed, Started, Step, Work
+from .events import Cancelled, Decoded, Developed, EngineEvent, Failed, Finished, Loading, Notice, Paused, Resumed, Started, Step, Work
 from .failures import sentence
-from .finish import developed, to_png
+from .finish import finished
 from .inbox import Cancel, Close, Inbox, Load, Order, Pause, Resume, Submit, Unload
 from .modifiers import Modifier
 from .names import AUTOMATIC, SchedulerSpec, find
+from .patches import Patches
 from .plan import models_of, plan
-from .prepare import prepare
-from .preview import Previewer
+from .prepare import prepare, to_keep
+from .preview import Previewer, still
 from .recipe import library_versions
 from .running import JobRun, PictureRun
 
@@ -67,7 +64,7 @@ class Engine:
         self._active: list[JobRun] = []  # those that share the model now, oldest first
         self._pace = batching.Pace()
         self._wanted: list[Target] = []  # to be read when there is time
-        self._patches = ExitStack()  # the modifiers in force, which all active jobs share
+        self._patches = Patches(blobs)  # the modifiers in force, which all active jobs share
 
     def submit(self, work: Work) -> None:
         self._inbox.give(Submit(work))
@@ -163,12 +160,12 @@ class Engine:
             if job not in self._active and not job.paused and batching.may_join(job, self._active, self._queue, self._limits):
                 yield from self._guarded(job, self._prepare, job)
                 return
-        enlarging = [(job, run) for job in self._active for run in job.unfinished if isinstance(run.asked, Enlarging)]
-        for job, run in enlarging[:1]:
-            yield from self._guarded(job, self._enlarge, job, run)
+        waiting = [(job, run) for job in self._active for run in job.unfinished if isinstance(run.asked, chores.Chore)]
+        for job, run in waiting[:1]:
+            yield from self._guarded(job, self._chore, job, run)
             return
-        latents = [(job, run) for job in self._active for run in job.pictures if run.latents is not None]
-        for job, run in sorted(latents, key=lambda pair: pair[1].kept):  # keep them all before the first is decoded
+        made = [(job, run) for job in self._active for run in job.pictures if run.outcome is not None]
+        for job, run in sorted(made, key=lambda pair: pair[1].kept):  # keep them all before the first is decoded
             yield from self._guarded(job, self._deliver, job, run)
             return
         self._manager.ahead(next_up(self._queue, self._active))
@@ -202,7 +199,7 @@ class Engine:
                 job.models[other] = job.pins.enter_context(self._manager.acquire(other))
             if not self._active:
                 for name, params in job.modifiers.items():
-                    self._patches.enter_context(self._modifiers[name].modify(components, params, self._manager.catalog))
+                    self._patches.enter(self._modifiers[name], components, params, self._manager.catalog)
         if job.material is None:
             prepare(job, stages, self._prompts, self._blobs, self._schedulers)
         if self._active and not batching.fits(job, self._active[0]):
@@ -215,19 +212,20 @@ class Engine:
         self._active.sort(key=self._queue.index)
         if not job.started:
             job.started = True
-            yield Started(job.id, job.total)
+            yield from (Started(job.id, job.total), *(Notice(job.id, said) for said in self._patches.notices))
 
     def _forward(self) -> Iterator[EngineEvent]:
         """One pass for the pictures whose turn it is; each goes on to its next question."""
         began = time.perf_counter()
         runs = batching.candidates(self._active, self._limits)
         for job, run in runs:
-            if job in self._active and run.denoising is None:
+            if job in self._active and run.developing is None:
                 yield from self._guarded(job, run.start, job.material)
-        runs = batching.alike([(job, run) for job, run in runs if job in self._active], self._limits)
+        asking = [(job, run) for job, run in runs if job in self._active and not isinstance(run.asked, chores.Chore)]
+        runs = batching.alike(asking, self._limits)
         if not runs:
             return
-        answers, errors = batching.answer(runs, self._limits)
+        answers, errors = batching.answer(runs, self._limits, self._patches.around)
         stepped: dict[JobRun, int] = {}
         for job, run, output in answers:
             try:
@@ -250,27 +248,30 @@ class Engine:
             return
         frame = None
         if self._previewer is not None and job.components is not None:
-            denoised = {run.picture: run.denoised for run in job.pictures if run.denoised is not None}
-            frame = self._previewer.frame(job.budget, denoised, job.thumbnails, job.request.num_images_per_prompt, job.components)
+            denoised = {run.picture: still(run.denoised, run.steps) for run in job.pictures if run.denoised is not None}
+            cells, backdrops = job.request.num_images_per_prompt, {run.picture: run.backdrop for run in job.pictures if run.backdrop}
+            frame = self._previewer.frame(job.budget, denoised, job.thumbnails, cells, job.components, backdrops)
         yield Step(job.id, job.step, job.total, frame)
 
-    def _enlarge(self, job: JobRun, run: PictureRun) -> None:
-        assert isinstance(run.asked, Enlarging) and job.components is not None
-        run.advance(enlarge(run.asked.latents, run.asked.stage, job.components, self._manager.catalog))
+    def _chore(self, job: JobRun, run: PictureRun) -> Iterator[EngineEvent]:
+        assert job.components is not None
+        before = run.steps
+        run.work(job.components, self._manager.catalog)
+        if run.steps > before:
+            yield Step(job.id, job.step, job.total)
 
     def _deliver(self, job: JobRun, run: PictureRun) -> Iterator[EngineEvent]:
         """The finished latents, to be kept; and on a later turn the picture."""
-        assert run.latents is not None
-        if not run.kept:
-            require_numbers(run.latents, job.request.checkpoint)  # or a retry would begin with what is broken
+        assert run.outcome is not None
+        if not run.kept and run.outcome.latents:
+            require_numbers(run.outcome.latents[-1], job.request.checkpoint)  # or a retry would begin with what is broken
             run.kept = True
-            yield Developed(job.id, run.picture, safetensors.torch.save({"latents": run.latents.float().cpu().contiguous()}))
+            yield Developed(job.id, run.picture, to_keep(run.outcome))
             return
-        image = developed(job, run)
-        png = to_png(job, run, image, self._schedulers, self._versions)
+        made = finished(job, run, self._schedulers, self._versions)
         job.pictures.remove(run)
         job.steps_done += run.steps_run
-        yield Decoded(job.id, run.picture, run.seed, image.width, image.height, png)
+        yield Decoded(job.id, run.picture, run.seed, made.width, made.height, made.data, made.media_type)
         if not job.pictures:
             self._drop(job)
             yield Finished(job.id)

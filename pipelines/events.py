@@ -51,19 +51,20 @@ class Developed:
 
     job: str
     picture: int
-    latents: bytes  # safetensors, one tensor "latents", float32
+    latents: bytes  # safetensors, float32: "latents", and of earlier rounds "latents.0", "latents.1"...
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """A finished picture as PNG bytes that carry infotext and recipe."""
+    """A finished picture or clip: the bytes of a file of `media_type` (see `media.ENDINGS`) that carries infotext and recipe."""
 
     job: str
     picture: int
     seed: int
     width: int
     height: int
-    png: bytes
+    data: bytes
+    media_type: str = "image/png"
 
 
 @dataclass(frozen=True)

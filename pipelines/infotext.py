@@ -17,9 +17,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from .errors import UnknownName
-from .infotext_words import HIRES, ORDER, WORDS, heard_of_modifiers, said_of_modifiers
+from .infotext_words import FRAMES, HIRES, OF_PICTURES, ORDER, WORDS, heard_of_modifiers, said_of_modifiers
 from .names import AUTOMATIC, SCHEDULERS, SCHEDULES, SchedulerSpec, resolve, resolve_schedule
-from .request import TASKS, Inpaint, Request
+from .request import TASKS, Img2Vid, Inpaint, Request, Upscale
 
 SOFTWARE = "Safelight 0.1"
 OWN = "Safelight"
@@ -33,6 +33,9 @@ _STEPS_FIRST = re.compile(r"\s*Steps:\s*[0-9]")
 SILENT_WORDS = ("template", "prompt_2", "negative_prompt_2")
 _SIZE = re.compile(r"([0-9]{1,6})x([0-9]{1,6})")
 _LONGEST_KEY = 200
+SIZES = {"Size": ("width", "height"), "Seed resize from": ("seed_resize_from_width", "seed_resize_from_height")}
+_A1111 = re.compile(r"[vf][0-9]")
+"""How the versions of A1111 and Forge begin, which leave out RNG where a GPU drew the noise."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class ParsedInfotext:
 
 
 _NAMES = {word.field: word.key for word in WORDS} | {"scheduler": "Sampler", "schedule": "Schedule type", "negative_prompt": NEGATIVE[:-1]}
-_RESERVED = {*ORDER, OWN, "Version"} - {"Model hash", "VAE hash"}
+_RESERVED = {*ORDER, OWN, "Version", *(word.key for word in OF_PICTURES)} - {"Model hash", "VAE hash"}
 
 
 # -- writing ------------------------------------------------------------------------------------------------------------
@@ -61,7 +64,8 @@ def write(request: Request, seed: int, extra: Mapping[str, Any] | None = None, s
     pairs = _pairs_of(picture, extra or {}, schedulers)
     said = parse(_text(picture, pairs), schedulers).draft
     understood = {name: field.default for name, field in type(picture).model_fields.items() if name not in _NAMES} | said
-    left_out = {name: value for name, value in picture.model_dump().items() if name not in understood or understood[name] != value}
+    meant = ((name, value) for name, value in picture.model_dump().items() if name not in picture.unused)
+    left_out = {name: value for name, value in meant if name not in understood or understood[name] != value}
     if left_out:
         pairs[OWN] = json.dumps(left_out, ensure_ascii=False)
     return _text(picture, {**pairs, "Version": SOFTWARE})
@@ -74,8 +78,10 @@ def _pairs_of(picture: Request, extra: Mapping[str, Any], schedulers: Mapping[st
         "Schedule type": SCHEDULES.get(picture.schedule, picture.schedule),
         "Size": f"{picture.width}x{picture.height}",
     }
+    if picture.seed_resize_from_width and picture.seed_resize_from_height:
+        said["Seed resize from"] = f"{picture.seed_resize_from_width}x{picture.seed_resize_from_height}"
     for word in WORDS:
-        value = getattr(picture, word.field, None)
+        value = None if word.field in picture.unused else getattr(picture, word.field, None)
         if value is not None and value != word.silent:
             said[word.key] = word.say(value)
     said |= dict(said_of_modifiers(picture.modifiers, picture.num_inference_steps))
@@ -115,7 +121,12 @@ def parse(text: str, schedulers: Mapping[str, SchedulerSpec] = SCHEDULERS) -> Pa
     if pairs:
         # what A1111 means by leaving it out; what is recommended or was set before must not take its place
         silent = {word.field: word.silent for word in WORDS if word.silent not in (None, "") or word.field in SILENT_WORDS}
+        silent["noise_source"] = "nv" if _A1111.match(pairs.get("Version", "")) else "cpu"
+        silent |= {**dict.fromkeys(SIZES["Seed resize from"], 0), "inpaint_area": "whole"}
         fields |= {"task": _task(pairs), **silent, **_heard(pairs, unknown), **_sampling(unknown, schedulers)}
+        task = TASKS[fields["task"]]
+        pointless = task.unused | {word.field for word in OF_PICTURES if word.field not in task.model_fields}
+        fields = {name: value for name, value in fields.items() if name not in pointless}
         modifiers, taken = heard_of_modifiers(unknown | {key: pairs[key] for key in ("Steps",) if key in pairs})
         fields |= {"modifiers": modifiers} if modifiers else {}
         unknown = {key: value for key, value in unknown.items() if key not in taken}
@@ -130,18 +141,24 @@ def parse(text: str, schedulers: Mapping[str, SchedulerSpec] = SCHEDULERS) -> Pa
 
 def valid_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Those that are fields of a request and keep their own bounds."""
-    rest = {"image": "0" * 64, "mask_image": "0" * 64, "num_inference_steps": 150}
+    rest = {
+        "image": "0" * 64, "mask_image": "0" * 64, "num_inference_steps": 150, "min_guidance_scale": 0.0, "max_guidance_scale": 15.0,
+    }  # fmt: skip
+    named = TASKS.get(str(fields.get("task")))
+    kinds = (*filter(None, (named,)), Inpaint, Upscale, Img2Vid)
     valid = {}
     for name, value in fields.items():
         if name == "task":
             if isinstance(value, str) and value in TASKS:
                 valid[name] = value
-        elif name in Inpaint.model_fields:
+        elif (model := next((each for each in kinds if name in each.model_fields), None)) is not None:
             try:
-                valid[name] = getattr(Inpaint.model_validate({**rest, name: value}), name)
+                needed = {field: enough for field, enough in rest.items() if field in model.model_fields}
+                valid[name] = getattr(model.model_validate({**needed, name: value}), name)
             except (ValidationError, RecursionError):
                 continue
-    return valid
+    unused = TASKS[valid["task"]].unused if "task" in valid else ()
+    return {name: value for name, value in valid.items() if name not in unused}
 
 
 def _prompts(lines: list[str]) -> tuple[str, str]:
@@ -183,6 +200,8 @@ def _value(line: str, start: int) -> tuple[str | None, int]:
 
 
 def _task(pairs: Mapping[str, str]) -> str:
+    if FRAMES in pairs:
+        return "img2vid"
     if "Denoising strength" not in pairs or any(key in pairs for key in HIRES):
         return "txt2img"
     return "inpaint" if any(key in pairs for key in MASK) else "img2img"
@@ -199,9 +218,10 @@ def _heard(pairs: Mapping[str, str], unknown: dict[str, str]) -> dict[str, Any]:
             del unknown[word.key]
         except ValueError:
             continue
-    if size := _SIZE.fullmatch(pairs.get("Size", "")):
-        fields |= {"width": int(size[1]), "height": int(size[2])}
-        del unknown["Size"]
+    for key, sides in SIZES.items():
+        if size := _SIZE.fullmatch(pairs.get(key, "")):
+            fields |= dict(zip(sides, (int(size[1]), int(size[2])), strict=True))
+            del unknown[key]
     return fields
 
 

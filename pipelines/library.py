@@ -12,7 +12,9 @@ from . import headers, shelves
 from .adapters import embedding, lora_info, sidecar
 from .adapters import shelf as adapter_shelf
 from .catalog import Catalog, ModelInfo
-from .errors import CheckpointError, UnknownName, printable
+from .control.shelf import FOLDERS as CONTROLNETS
+from .control.shelf import ControlShelf
+from .errors import CheckpointError, UnknownName
 from .families import reading
 from .headers import Stamp
 from .names import AUTOMATIC
@@ -21,8 +23,6 @@ from .upscalers.shelf import FOLDERS as UPSCALERS
 from .upscalers.shelf import UpscalerShelf
 
 __all__ = ["AUTOMATIC", "KINDS", "Entry", "Kind", "Library", "existing", "kind_of", "shelf"]
-
-CONTROLNETS = ("controlnet", "ControlNet")
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,7 @@ class Library:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._upscalers = UpscalerShelf(catalog.roots)
+        self._controlnets = ControlShelf(catalog.roots)
         self._known: dict[Path, tuple[Stamp, Entry]] = {}
         self._lock = threading.Lock()
         self._list: Mapping[str, Callable[[], Iterable[Entry]]] = {
@@ -87,7 +88,7 @@ class Library:
             "embedding": lambda: self._files("embedding", adapter_shelf.embeddings(catalog.roots), _embedding),
             "vae": lambda: map(_vae, catalog.vaes()),
             "upscaler": self._upscaler_entries,
-            "controlnet": lambda: self._files("controlnet", _named(catalog.roots, CONTROLNETS), _controlnet),
+            "controlnet": self._controlnet_entries,
         }
 
     def entries(self, kind: str | None = None) -> list[Entry]:
@@ -130,6 +131,13 @@ class Library:
         for info in self._upscalers.files():
             detail = f"{info.architecture}, {info.scale} times" if info.architecture else ""
             yield Entry("upscaler", info.name, info.title, info.path, info.size_bytes, None, info.broken, detail=detail, weights=info.path)
+
+    def _controlnet_entries(self) -> Iterable[Entry]:
+        for info in self._controlnets.all():
+            detail = "diffusers folder" if info.path.is_dir() else "single file"
+            weights = info.part.stamps[0].path if info.part and len(info.part.stamps) == 1 else info.path if info.path.is_file() else None
+            facts = (info.name, info.title, info.path, info.size_bytes, info.family, info.broken)
+            yield Entry("controlnet", *facts, detail=detail, weights=weights)
 
 
 def _checkpoint(info: ModelInfo) -> Entry:
@@ -190,10 +198,6 @@ def _embedding(name: str, path: Path) -> Entry:
     return Entry("embedding", name, stem, path, _size(path), info.family, info.broken, detail=detail, prompt=stem, weights=path)
 
 
-def _controlnet(name: str, path: Path) -> Entry:
-    return Entry("controlnet", name, PurePosixPath(name).stem, path, _size(path), None, _unreadable(path), weights=path)
-
-
 def _told(entry: Entry) -> Entry:
     """With what lies beside the file: what people wrote there comes before what the file says of itself."""
     beside = sidecar.read(entry.path)
@@ -219,25 +223,11 @@ def _inside(folder: Path) -> Path | None:
     return picture if picture.is_file() else None
 
 
-def _unreadable(path: Path) -> str | None:
-    if path.suffix.lower() in shelves.PICKLES:
-        return f"{printable(path.name)} is a pickle, which can run code when opened; convert it to .safetensors."
-    try:
-        headers.read(path)
-    except CheckpointError as error:
-        return str(error)
-    return None
-
-
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
     except OSError:
         return 0
-
-
-def _named(roots: Iterable[Path], folders: tuple[str, ...]) -> dict[str, Path]:
-    return adapter_shelf.named(roots, folders)
 
 
 def kind_of(path: Path) -> str | None:

@@ -40,8 +40,8 @@ class Hasher:
         self._known: dict[tuple[str, tuple[Stamp, ...]], Future[str]] = {}
         self._lock = threading.Lock()
 
-    def of(self, components: Mapping[str, Part], single_file: Stamp | None, denoiser: str) -> WeightHashes:
-        """The hash of each component, and as "checkpoint" that of the single file, or of a folder's denoiser.
+    def of(self, components: Mapping[str, Part], single_file: Stamp | None, leading: str) -> WeightHashes:
+        """The hash of each component, and as "checkpoint" that of the single file, or of the component that a folder goes by.
 
         A component in files of its own has the hash of those files (of the one file, where it is one); one inside a
         single file that of its weights alone.
@@ -49,7 +49,7 @@ class Hasher:
         shared = single_file.path if single_file else None
         pending = {name: self._component(part, shared) for name, part in components.items()}
         if single_file is None:
-            pending["checkpoint"] = pending[denoiser]
+            pending["checkpoint"] = pending[leading]
         else:
             pending["checkpoint"] = self._once("file", (single_file,), lambda: digests.files_sha256((single_file.path,)))
         return WeightHashes(pending)

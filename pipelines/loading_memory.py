@@ -65,9 +65,9 @@ def chosen(source: Source, there: frozenset[str], device: torch.device, dtype: t
     if device.type == "cpu":
         return Residence(sentence="Everything is in main memory.")
     sizes = {name: Size(0, 0) if name in there else size_of(weights(part, dtype)) for name, part in source.parts.items()}
-    factor = 2 ** (len(source.parts["vae"].config["block_out_channels"]) - 1)
-    needed = activations(source.wanted.info.native_size, factor)
-    return residence(sizes, source.parted.family.denoiser, free_on(device), psutil.virtual_memory().available, needed)
+    factor = 2 ** (len(source.parts["vae"].config["block_out_channels"]) - 1) * source.parted.family.patch
+    needed = activations(source.wanted.info.native_size, factor, source.parted.recommended.get("num_frames", 1))
+    return residence(sizes, source.parted.family.denoisers, free_on(device), psutil.virtual_memory().available, needed)
 
 
 def weights(part: Part, dtype: torch.dtype) -> dict[str, int]:

@@ -89,7 +89,7 @@ def assemble(
         dtype=dtype,
         latent_rgb_factors=info.latent_rgb_factors if own else family.latent_rgb_factors,
         latent_rgb_bias=(info.latent_rgb_bias or (0.0, 0.0, 0.0)) if own else family.latent_rgb_bias,
-        hashes=hasher.of(hashed, parted.header.stamp if parted.header else None, family.denoiser),
+        hashes=hasher.of(hashed, parted.header.stamp if parted.header else None, family.leading),
         fingerprints={name: print_ for name, (*_, print_) in source.keys.items()},
         embeddings=words,
     )

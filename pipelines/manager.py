@@ -3,22 +3,23 @@
 import gc
 import logging
 import threading
+import time
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from . import devices, loading, loading_memory, loading_pages
+from . import devices, holdings, loading, loading_memory, loading_pages
 from .adapters.vocabulary import EmbeddingShelf
 from .ahead import ReadAhead, Target
-from .catalog import Catalog, Version
+from .catalog import Catalog
 from .components import Components
 from .errors import OutOfMemory, StudioError
 from .families.parts import Part
+from .holdings import Entry, Held
 from .loading_hashes import Hasher
 from .loading_memory import Budget
 from .loading_sources import Key, Source, Wanted, assemble, take_apart
@@ -28,27 +29,6 @@ from .residence import Residence, Way
 
 log = logging.getLogger(__name__)
 _MARGIN = 2  # of what is free, for a checkpoint that nobody has asked for yet
-
-
-@dataclass(eq=False)
-class _Entry:
-    """A loaded checkpoint with a VAE; `pins` counts those who use it now."""
-
-    components: Components
-    keys: frozenset[Key]
-    version: tuple[Version, ...]
-    residence: Residence
-    pins: int
-
-
-@dataclass(frozen=True, eq=False)
-class _Held:
-    """A module in memory, where it rests and what it takes there."""
-
-    module: torch.nn.Module
-    waits: bool  # in main memory
-    size: int
-    living: Living | None
 
 
 class PipelineManager:
@@ -71,14 +51,15 @@ class PipelineManager:
             self._budget = Budget(budget_bytes, self._budget.main)
         self._hasher = Hasher()
         self._embeddings = EmbeddingShelf(catalog.roots)
-        self._entries: OrderedDict[tuple[str, str], _Entry] = OrderedDict()  # the least recently used first
-        self._modules: dict[Key, _Held] = {}
-        self._outdated: list[_Entry] = []  # whose files have changed while somebody held them
+        self._entries: OrderedDict[tuple[str, str], Entry] = OrderedDict()  # the least recently used first
+        self._modules: dict[Key, Held] = {}
+        self._outdated: list[Entry] = []  # whose files have changed while somebody held them
         self._coming: frozenset[Key] = frozenset()  # of what is being loaded
         self._lock = threading.RLock()  # guards all of these; held for moments
         self._loading = threading.Lock()  # held while a checkpoint is read
         self._ahead = ReadAhead(self._read_ahead)
         self._roomy = True  # until memory ran out once
+        self._failures: dict[str, dict[str, Any]] = {}  # checkpoints that `load` could not read
 
     @contextmanager
     def acquire(self, checkpoint: str, vae: str = AUTOMATIC) -> Iterator[Components]:
@@ -104,12 +85,14 @@ class PipelineManager:
                 self._drop_unused()
 
     def load(self, checkpoint: str, vae: str = AUTOMATIC) -> None:
-        """Reads it into memory; what goes wrong is logged, and told when a job asks for it."""
+        """Reads it into memory; what goes wrong is told by `status`."""
+        self._failures.pop(checkpoint, None)
         try:
             with torch.inference_mode(False), torch.no_grad(), self.acquire(checkpoint, vae):
                 pass
         except StudioError as error:
             log.warning("%s could not be loaded: %s", checkpoint, error)
+            self._failures[checkpoint] = {"message": str(error), "time": time.time()}
 
     def ahead(self, target: Target | None) -> None:
         """What will be wanted next: its files are read meanwhile and, where there is room for it beside all that is loaded, it
@@ -141,9 +124,13 @@ class PipelineManager:
             return sum(held.size for held in self._modules.values())
 
     def status(self) -> dict[str, Any]:
-        """What is loaded, what it takes and where it is; cheap, thread-safe."""
+        """What is loaded, what it takes and where it is (see `holdings`), and what could not be loaded; cheap, thread-safe."""
+        with self._lock:
+            holds = holdings.told(((name, entry.keys) for (name, _), entry in self._entries.items()), self._modules)
+            plans = {name: entry.residence.sentence for (name, _), entry in self._entries.items()}
         told = {"loaded": self.loaded(), "memory_bytes": self.memory_bytes(), "memory_plan": self.memory_plan()}
-        return {**told, "device": str(self.device)}
+        waiting = {"waiting_bytes": self._taken(True)}
+        return {**told, **waiting, "device": str(self.device), "holds": holds, "plans": plans, "failures": {**self._failures}}
 
     def memory_plan(self) -> str:
         """Where the components of the checkpoint that was used last are, in one sentence; "" when nothing is loaded."""
@@ -152,7 +139,7 @@ class PipelineManager:
 
     # -- what is there ------------------------------------------------------------------------------------------------
 
-    def _pinned(self, wanted: Wanted) -> _Entry | None:
+    def _pinned(self, wanted: Wanted) -> Entry | None:
         """The entry, held, if it is in memory and its files are as they were."""
         with self._lock:
             entry = self._entries.get(wanted.name)
@@ -176,7 +163,7 @@ class PipelineManager:
 
     def _drop_unused(self) -> None:
         with self._lock:
-            used = self._coming.union(*(entry.keys for entry in (*self._entries.values(), *self._outdated)))
+            used = self._coming.union(*(entry.keys.values() for entry in (*self._entries.values(), *self._outdated)))
             unused = [self._modules.pop(key) for key in list(self._modules) if key not in used]
         dropped = [weakref.ref(held.module) for held in unused]
         while unused:
@@ -191,7 +178,7 @@ class PipelineManager:
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
-    def _load(self, wanted: Wanted, pins: int, stopped: Callable[[], bool] = lambda: False) -> _Entry:
+    def _load(self, wanted: Wanted, pins: int, stopped: Callable[[], bool] = lambda: False) -> Entry:
         source = take_apart(self.catalog, wanted)
         with self._lock:
             self._coming = frozenset(source.keys.values())
@@ -266,7 +253,7 @@ class PipelineManager:
         copied = (part for part in self._missing(source) if part.dtypes != {loading.SAFETENSORS_DTYPES.get(self.dtype)})
         return sum(part.elements for part in copied) * self.dtype.itemsize
 
-    def _entry(self, source: Source, pins: int, stopped: Callable[[], bool]) -> _Entry:
+    def _entry(self, source: Source, pins: int, stopped: Callable[[], bool]) -> Entry:
         self._make_room(source)
         where = self._where(source)
         while not where.whole and (not pins or self._evict_one()):
@@ -277,7 +264,7 @@ class PipelineManager:
         self._evict(lambda: self._taken(True) + waiting <= self._budget.main)
         modules = {name: self._module(source, name, where.way(name), stopped) for name in source.parts}
         components = assemble(source, modules, self.device, self.dtype, self._hasher, self._embeddings)
-        return _Entry(components, frozenset(source.keys.values()), source.wanted.version, where, pins)
+        return Entry(components, source.keys, source.wanted.version, where, pins)
 
     def _where(self, source: Source) -> Residence:
         with self._lock:
@@ -292,8 +279,8 @@ class PipelineManager:
             place = home(way, self.device)
             module = loading.load(source.parts[component], source.label(component), place, self.dtype, stopped)
             size = loading_memory.module_bytes(module)
-            living = None if way == "device" else Living(module, way, self.device, self.dtype)
-            held = _Held(module, place != self.device, size, living)
+            living = None if way == "device" else Living(module, way, self.device, next(module.parameters()).dtype)
+            held = Held(module, place != self.device, size, living)
             with self._lock:
                 self._modules[key] = held
         return held.module

@@ -1,6 +1,6 @@
 """What may change a run besides its request's own fields: FreeU, a LoRA, a ControlNet."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +10,21 @@ from .errors import InvalidRequest, UnknownName, printable, shortened
 from .prompts.extras import extras
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from .catalog import Catalog
     from .components import Components
+    from .denoise import Predict
     from .plan import Stages
     from .request import Request
 
 
 LORA = "lora"
+
+Prediction = Callable[["Predict", "Components"], "Tensor"]
+"""The model's output for all rows of a question, (b, c, h, w)."""
+Around = Callable[[Prediction], Prediction]
+"""A prediction made from another: with something added before it, beside it or to its output."""
 
 
 class Modifier:
@@ -33,13 +41,27 @@ class Modifier:
     """Of several, the one with the lower number changes the plan first: a second pass follows what was split before."""
     shown: bool = True
     """Whether the page has a switch for it; what is asked for in prompts needs none."""
+    mounted: bool = False
+    """Whether the page's script has a module of its own for its settings, mounted under its name."""
 
     def check(self, params: Any, catalog: "Catalog") -> None:
         """Raises `StudioError` for parameters that name what is not there; called without torch before a job is queued."""
 
-    def modify(self, components: "Components", params: Any, catalog: "Catalog") -> AbstractContextManager[None]:
-        """Inside the context the change is in force; on leaving it, also by an exception, every component is as it was."""
+    def pictures(self, params: Any) -> Sequence[str]:
+        """The pictures that it needs, as ids of blobs; they are looked for before a job is queued."""
+        return ()
+
+    def modify(self, components: "Components", params: Any, catalog: "Catalog") -> AbstractContextManager[Sequence[str] | None]:
+        """Inside the context the change is in force; on leaving it, also by an exception, every component is as it was. What it gives
+        are sentences for the user, if there is something to be said."""
         return nullcontext()
+
+    def around(
+        self, components: "Components", params: Any, catalog: "Catalog", blobs: Callable[[str], bytes]
+    ) -> AbstractContextManager[Around | None]:
+        """What is put around every prediction while the context lasts, of several the later in `order` outside; `blobs` gives the
+        bytes of a picture by its id. Also called for questions to other models (`Predict.model`). Raises `StudioError`."""
+        return nullcontext(None)
 
     def replan(self, stages: "Stages", request: "Request", params: Any, components: "Components") -> "Stages":
         """The stages of a picture with this modifier: some added, split or told something else. Raises `InvalidRequest`."""
@@ -70,5 +92,6 @@ def check(asked: Mapping[str, Mapping[str, Any]], known: Mapping[str, Modifier])
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = printable(".".join(("modifiers", name, *(str(part)[:80] for part in first["loc"]))))
-            raise InvalidRequest(f"{where}: {first['msg']}; got {shortened(first.get('input'))}.", "modifiers") from None
+            rule = first["msg"].removeprefix("Value error, ")
+            raise InvalidRequest(f"{where}: {rule}; got {shortened(first.get('input'))}.", "modifiers") from None
     return parsed

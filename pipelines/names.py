@@ -5,15 +5,16 @@ class run by the adapter (`cls`, resolved where it is used). Sampler and schedul
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from .errors import InvalidRequest, UnknownName
 
 AUTOMATIC = "automatic"
 
-Kind = Literal["diffusion", "flow"]
-"""What a checkpoint was trained for: noise added to the picture, or mixed with it (flow matching: SD3, Flux)."""
+Kind = Literal["diffusion", "cosine", "flow"]
+"""What a checkpoint was trained for: noise added to the picture, the same along a cosine of continuous time (Stable Cascade), or
+mixed with it (flow matching: SD3, Flux)."""
 
 SCHEDULES: Mapping[str, str] = {
     AUTOMATIC: "Automatic",
@@ -76,7 +77,10 @@ class SchedulerSpec:
     to the diffusers config it stands for (empty for our own samplers); "automatic" is always allowed and means
     `automatic` for our samplers unless the checkpoint asks for another, the class as configured here for diffusers ones.
     `eta` is the sampler's own share of fresh noise, `settings` are the fields of a request that have an effect on it, and
-    `kinds` what checkpoints it can do. `discard_penultimate` takes one level more and spares the last one above 0.
+    `kinds` what checkpoints it can do. `discard_penultimate` takes one level more and spares the last one above 0. `unguided`
+    says that it asks for estimates without guidance too (CFG++): the negative prompt counts then at any guidance.
+    `most_guidance` is what it is made for; more burns the picture. Where `calls` is not 0, prompts that change count calls of the
+    model, and this many to a step.
     """
 
     title: str
@@ -89,6 +93,9 @@ class SchedulerSpec:
     settings: tuple[str, ...] = ()
     kinds: tuple[Kind, ...] = ("diffusion",)
     discard_penultimate: bool = False
+    unguided: bool = False
+    calls: int = 0
+    most_guidance: float | None = None
 
     def check(self, name: str, schedule: str, kind: Kind | None = None) -> None:
         """Raises `UnknownName` or `InvalidRequest` unless the schedule goes with the row, and the row with a checkpoint of that kind."""
@@ -101,13 +108,17 @@ class SchedulerSpec:
             raise InvalidRequest(f"scheduler {name!r} cannot do {kind} checkpoints; take another, such as 'euler'.", "scheduler")
 
 
-BOTH: tuple[Kind, ...] = ("diffusion", "flow")
+EVERY: tuple[Kind, ...] = ("diffusion", "cosine", "flow")
 POOR_LAST = ("dpm_2", "dpm_2_ancestral", "dpmpp_3m_sde")
 """Samplers that take the last level above 0 badly; A1111 gives them one level more and spares that one."""
 
 
+SECOND_ORDER = ("heun", "dpm_2", "dpm_2_ancestral", "dpmpp_2s_ancestral", "dpmpp_sde", "restart")
+"""Samplers to whose steps A1111 counts two calls of the model, by which its prompts change. The last step has only one."""
+
+
 def _own(
-    title: str, sampler: str, automatic: str = "normal", settings: tuple[str, ...] = (), eta: float = 0.0, kinds: tuple[Kind, ...] = BOTH
+    title: str, sampler: str, automatic: str = "normal", settings: tuple[str, ...] = (), eta: float = 0.0, kinds: tuple[Kind, ...] = EVERY
 ) -> SchedulerSpec:
     """A row for one of our samplers, on any schedule; those of `POOR_LAST` spare a level."""
     return SchedulerSpec(
@@ -119,13 +130,20 @@ def _own(
         settings=(*settings, *LEVELS),
         kinds=kinds,
         discard_penultimate=sampler in POOR_LAST,
+        calls=2 if sampler in SECOND_ORDER else 0,
     )
+
+
+def _cfg_pp(title: str, sampler: str, automatic: str = "normal", settings: tuple[str, ...] = (), eta: float = 0.0) -> SchedulerSpec:
+    """A row for one of our samplers that guides the estimate alone."""
+    return replace(_own(title, sampler, automatic, settings, eta), unguided=True, most_guidance=3.0)
 
 
 def _ends(title: str, sampler: str) -> SchedulerSpec:
     """A row for a sampler that takes only the ends of a schedule."""
     settings = (*FRESH, "sigma_min", "sigma_max")
-    return SchedulerSpec(title, sampler=sampler, automatic="karras", settings=settings, eta=1.0)
+    calls = 1 if sampler == "dpm_fast" else 0  # DPM adaptive calls as often as it likes
+    return SchedulerSpec(title, sampler=sampler, automatic="karras", settings=settings, eta=1.0, kinds=EVERY[:2], calls=calls)
 
 
 _SIGMAS = {
@@ -151,9 +169,9 @@ SCHEDULERS: Mapping[str, SchedulerSpec] = {
     "dpm2_a": _own("DPM2 a", "dpm_2_ancestral", "karras", FRESH, 1.0),
     "dpm_fast": _ends("DPM fast", "dpm_fast"),
     "dpm_adaptive": _ends("DPM adaptive", "dpm_adaptive"),
-    "restart": _own("Restart", "restart", "karras", ("s_noise", "eta_noise_seed_delta"), kinds=("diffusion",)),
+    "restart": _own("Restart", "restart", "karras", ("s_noise", "eta_noise_seed_delta"), kinds=EVERY[:2]),
     "ddim": SchedulerSpec("DDIM", cls="DDIMScheduler", config={"clip_sample": False}, settings=("eta",)),
-    "ddim_cfg_pp": _own("DDIM CFG++", "ddim_cfg_pp", "ddim_uniform", FRESH),
+    "ddim_cfg_pp": replace(_own("DDIM CFG++", "ddim_cfg_pp", "ddim_uniform", FRESH), unguided=True),
     "pndm": SchedulerSpec("PLMS", cls="PNDMScheduler", config={"skip_prk_steps": True}),
     "unipc": SchedulerSpec("UniPC", cls="UniPCMultistepScheduler", schedules=_SIGMAS),
     "lcm": _own("LCM", "lcm", "lcm", ("s_noise", "eta_noise_seed_delta")),
@@ -168,11 +186,19 @@ SCHEDULERS: Mapping[str, SchedulerSpec] = {
     "er_sde": _own("ER-SDE", "er_sde", "karras", ("s_noise", "eta_noise_seed_delta")),
     "seeds_2": _own("SEEDS-2", "seeds_2", "karras", FRESH, 1.0),
     "seeds_3": _own("SEEDS-3", "seeds_3", "karras", FRESH, 1.0),
+    "euler_cfg_pp": _cfg_pp("Euler CFG++", "euler_cfg_pp", "normal", FRESH),
+    "euler_a_cfg_pp": _cfg_pp("Euler a CFG++", "euler_cfg_pp", "normal", FRESH, 1.0),
+    "dpmpp_2s_a_cfg_pp": _cfg_pp("DPM++ 2S a CFG++", "dpmpp_2s_ancestral_cfg_pp", "karras", FRESH, 1.0),
+    "dpmpp_2m_cfg_pp": _cfg_pp("DPM++ 2M CFG++", "dpmpp_2m_cfg_pp", "karras"),
+    "res_multistep_cfg_pp": _cfg_pp("RES multistep CFG++", "res_multistep_cfg_pp", "karras", FRESH),
+    "res_multistep_a_cfg_pp": _cfg_pp("RES multistep a CFG++", "res_multistep_cfg_pp", "karras", FRESH, 1.0),
+    "gradient_estimation_cfg_pp": _cfg_pp("Gradient estimation CFG++", "gradient_estimation_cfg_pp"),
     "ddpm": SchedulerSpec("DDPM", cls="DDPMScheduler", config={"clip_sample": False}),
     "deis": SchedulerSpec("DEIS", cls="DEISMultistepScheduler", schedules=_SIGMAS),
     "sa_solver": SchedulerSpec("SA-Solver", cls="SASolverScheduler", schedules=_SIGMAS),
     "dpm_single": SchedulerSpec("DPM++ Singlestep", cls="DPMSolverSinglestepScheduler", schedules=_SIGMAS),
     "tcd": SchedulerSpec("TCD", cls="TCDScheduler", settings=("eta",)),
+    "wuerstchen": SchedulerSpec("DDPM Würstchen", cls="pipelines.samplers.wuerstchen:DDPMWuerstchenScheduler", kinds=("cosine",)),
 }
 
 
@@ -183,13 +209,19 @@ def find(schedulers: Mapping[str, SchedulerSpec], name: str) -> SchedulerSpec:
         raise UnknownName("scheduler", name, schedulers) from None
 
 
+def needs_negative(scheduler: str) -> bool:
+    """Whether the negative prompt counts also where guidance would switch it off."""
+    return scheduler in SCHEDULERS and SCHEDULERS[scheduler].unguided
+
+
 # -- names from elsewhere -------------------------------------------------------------------------------------------------
 
 ALIASES: Mapping[str, str] = {
     "euler ancestral": "euler_a", "dpm 2": "dpm2", "dpm 2 a": "dpm2_a", "dpm 2 ancestral": "dpm2_a", "kdpm 2": "dpm2", "kdpm 2 a": "dpm2_a",
     "dpm ad": "dpm_adaptive", "dpmpp 2s ancestral": "dpmpp_2s_a", "dpmpp 2s": "dpmpp_2s_a", "dpm solverpp": "dpmpp_2m", "plms": "pndm",
     "uni pc": "unipc", "uni pc bh2": "unipc", "heunpp": "heunpp2", "ipndm v": "lms", "res multistep ancestral": "res_multistep_a",
-    "sa solver pece": "sa_solver", "er sde": "er_sde", "dpm solver singlestep": "dpm_single",
+    "er sde": "er_sde", "dpm solver singlestep": "dpm_single", "euler ancestral cfg pp": "euler_a_cfg_pp",
+    "dpmpp 2s ancestral cfg pp": "dpmpp_2s_a_cfg_pp", "res multistep ancestral cfg pp": "res_multistep_a_cfg_pp",
 }  # fmt: skip
 """Other programs' names as `_plain` writes them. ComfyUI's ipndm_v is meant to be LMS; a misplaced bracket makes it another."""
 
@@ -201,6 +233,7 @@ CLASSES: Mapping[str, tuple[str, str | None]] = {
     "DEISMultistep": ("deis", None), "SASolver": ("sa_solver", None), "LCM": ("lcm", None), "TCD": ("tcd", None),
     "IPNDM": ("ipndm", None), "FlowMatchEulerDiscrete": ("euler", None), "FlowMatchHeunDiscrete": ("heun", None),
     "FlowMatchLCM": ("lcm", "sgm_uniform"), "EDMEuler": ("euler", "karras"), "EDMDPMSolverMultistep": ("dpmpp_2m", "karras"),
+    "DDPMWuerstchen": ("wuerstchen", None),
 }  # fmt: skip
 """diffusers' scheduler classes, without the last word, and what does the same here."""
 

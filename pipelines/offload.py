@@ -11,7 +11,10 @@ from .residence import Way
 
 _MAIN = torch.device("cpu")
 # What carries all of the signal through a few numbers, besides what diffusers leaves alone: small, and worst hit by 8 bits.
-_KEPT_WHOLE = ("patch_embed", "pos_embed", "norm", "^proj_in$", "^proj_out$", "^conv_in$", "^conv_out$", "time_embed", "add_embed")
+_KEPT_WHOLE = (
+    "patch_embed", "pos_embed", "norm", "^proj_in$", "^proj_out$", "^conv_in$", "^conv_out$", "time_embed", "add_embed",
+    "^embedding", "^clf",
+)  # fmt: skip
 
 
 def home(way: Way, device: torch.device) -> torch.device:
@@ -92,7 +95,8 @@ def _tensors(part: torch.nn.Module, recurse: bool) -> Iterator[torch.Tensor]:
 
 
 def _blocks(module: torch.nn.Module) -> Iterator[torch.nn.Module]:
-    """The members of its lists of modules."""
+    """The members of its lists of modules, and of lists in those, which are never called as a whole."""
     for child in module.children():
         if isinstance(child, (torch.nn.ModuleList, torch.nn.Sequential)):
-            yield from child
+            for member in child:
+                yield from member if isinstance(member, torch.nn.ModuleList) else (member,)

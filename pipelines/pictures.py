@@ -48,6 +48,16 @@ def open_mask(data: bytes) -> Image.Image:
     return _flat(data, "black").convert("L")
 
 
+def open_layers(data: bytes) -> tuple[Image.Image, Image.Image]:
+    """The picture upright in mode RGB, and what is transparent in it: L, white for all, black for nothing. Raises `BadPicture`."""
+    with _opened(data) as image:
+        image = ImageOps.exif_transpose(image)
+        if not image.has_transparency_data:
+            return open_rgb(data), Image.new("L", image.size)
+        layers = image.convert("RGBA")
+        return layers.convert("RGB"), ImageOps.invert(layers.getchannel("A"))
+
+
 def _flat(data: bytes, ground: str) -> Image.Image:
     with _opened(data) as image:
         image = ImageOps.exif_transpose(image)

@@ -5,14 +5,15 @@ last `EncodePrompt` before it for the same model says, and starts from the last 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from .components import Components
 from .errors import InvalidRequest
-from .names import SAMPLER_DEFAULTS, SamplerSettings
+from .guidance import Variant
+from .names import SAMPLER_DEFAULTS, SamplerSettings, needs_negative
 from .prompts.tree import Emphasis, Syntax
-from .request import Img2Img, Inpaint, Request
+from .request import Img2Img, Img2Vid, Inpaint, Request, Upscale
 
 KNOWN_IN_LATENTS = "latents"
 KNOWN_IN_CHANNELS = "channels"
@@ -50,12 +51,39 @@ class EncodePrompt:
 
 @dataclass(frozen=True)
 class EncodePicture:
-    """The picture (a blob id) brought to width × height; `mask` (a blob id) says which part of it is to change."""
+    """The picture that the request lays out, or the part of it that a round makes anew, brought to width × height."""
 
-    image: str
-    mask: str | None
     width: int
     height: int
+
+
+@dataclass(frozen=True)
+class EnlargePicture:
+    """The picture (a blob id) made `scale` times as large by an upscaler of pictures; what follows redraws it in tiles of
+    width × height pixels, of which neighbours share `overlap`."""
+
+    image: str
+    upscaler: str
+    scale: float
+    width: int
+    height: int
+    overlap: int
+
+
+@dataclass(frozen=True)
+class OpenClip:
+    """The picture (a blob id) that a clip begins with, brought to width × height with `noise_aug_strength` times unit noise laid
+    over it, and what the model is told besides, in all `steps`: the clip's `fps` and how much moves in it. `guided` clips are
+    weighed against nothing."""
+
+    image: str
+    width: int
+    height: int
+    fps: int
+    motion_bucket_id: int
+    noise_aug_strength: float
+    guided: bool
+    steps: int
 
 
 @dataclass(frozen=True)
@@ -73,10 +101,15 @@ class Denoise:
 
     `known` says how the part of the picture that is kept reaches the model: blended into the latents after every step,
     as extra input channels (inpainting checkpoints), or not at all (None); an editing checkpoint has the whole picture in
-    channels, and is held to it by `image_guidance_scale`. `shape` is (channels, height, width) of the latents. `model` is the
+    channels, and is held to it by `image_guidance_scale`. `shape` is (channels, height, width) of the latents, of a clip behind its
+    number of frames; its guidance rises evenly to the `last_guidance_scale` of its last frame. `model` is the
     checkpoint that denoises, "" for the job's own; `settings` are the sampler's. A pass that continues another takes over when
     the share `since` of the way from noise to picture is behind it, counted in the model's timesteps (diffusers'
     denoising_start), and the pass before ends there.
+
+    `denoiser` is the component that denoises, "" for the family's first; `conditioned` is the name by which it is told the latents
+    that another denoiser of the checkpoint made before it. `guiding` are variants of guidance, in their order. The noise laid over a
+    picture is `noise_multiplier` times as strong.
     """
 
     scheduler: str
@@ -85,13 +118,18 @@ class Denoise:
     first: int
     last: int
     guidance_scale: float
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     start: Start
     known: str | None = None
     model: str = ""
     settings: SamplerSettings = SAMPLER_DEFAULTS
     image_guidance_scale: float = 1.0
     since: float = 0.0
+    last_guidance_scale: float | None = None
+    noise_multiplier: float = 1.0
+    denoiser: str = ""
+    conditioned: str = ""
+    guiding: tuple[Variant, ...] = ()
 
     @property
     def steps_run(self) -> int:
@@ -100,20 +138,19 @@ class Denoise:
 
 @dataclass(frozen=True)
 class Decode:
-    """Latents to pixels; where `paste` the unmasked pixels of the source are put back, at the size of the source."""
-
-    paste: bool
+    """Latents to pixels, which are laid into the picture that they came from where only a part of it was made anew."""
 
 
-Stage = EncodePrompt | EncodePicture | Enlarge | Denoise | Decode
+Stage = EncodePrompt | EncodePicture | EnlargePicture | OpenClip | Enlarge | Denoise | Decode
 Stages = tuple[Stage, ...]
 
 
 def plan(request: Request, components: Components) -> Stages:
     """The stages of one picture, in order. Raises `InvalidRequest` if the checkpoint cannot do the task."""
     _check(request, components)
+    if isinstance(request, Img2Vid):
+        return _clip(request, components)
     scale = components.vae_scale_factor
-    masked = isinstance(request, Inpaint)
     known = _known(components, request)
     # an editing checkpoint has the picture before it at every step, and starts from noise alone
     edits = known == EDITED_IN_CHANNELS
@@ -121,7 +158,7 @@ def plan(request: Request, components: Components) -> Stages:
     prompt = EncodePrompt(
         prompts=(request.prompt, *filter(None, (request.prompt_2,))),
         negative_prompts=(request.negative_prompt, *filter(None, (request.negative_prompt_2,))),
-        guided=request.guidance_scale > 1,
+        guided=request.guidance_scale > 1 or needs_negative(request.scheduler),
         clip_skip=request.clip_skip,
         syntax=request.prompt_syntax,
         emphasis=request.emphasis,
@@ -130,7 +167,8 @@ def plan(request: Request, components: Components) -> Stages:
         height=request.height,
     )
     # diffusers' rule: inpainting at full strength starts from noise alone, img2img never does
-    from_noise = edits or not isinstance(request, Img2Img) or (masked and request.strength == 1)
+    whole_way = isinstance(request, Inpaint) and request.strength == 1 and request.masked_content == "original"
+    from_noise = edits or not isinstance(request, Img2Img) or whole_way
     denoise = Denoise(
         scheduler=request.scheduler,
         schedule=request.schedule,
@@ -143,11 +181,47 @@ def plan(request: Request, components: Components) -> Stages:
         known=known,
         settings=SamplerSettings.of(request),
         image_guidance_scale=request.image_guidance_scale if isinstance(request, Img2Img) else 1.0,
+        noise_multiplier=request.noise_multiplier if isinstance(request, Img2Img) else 1.0,
     )
     if not isinstance(request, Img2Img):
-        return prompt, denoise, Decode(paste=False)
-    picture = EncodePicture(request.image, request.mask_image if isinstance(request, Inpaint) else None, request.width, request.height)
-    return prompt, picture, denoise, Decode(paste=masked)
+        return prompt, denoise, Decode()
+    if isinstance(request, Upscale):
+        larger = EnlargePicture(request.image, request.upscaler, request.scale, request.width, request.height, request.overlap)
+        return (prompt, larger, denoise, Decode()) if denoise.steps_run else (larger, Decode())
+    picture = EncodePicture(request.width, request.height)
+    return prompt, picture, denoise, Decode()
+
+
+def _clip(request: Img2Vid, components: Components) -> Stages:
+    scale = components.vae_scale_factor
+    opening = OpenClip(
+        image=request.image,
+        width=request.width,
+        height=request.height,
+        fps=request.fps,
+        motion_bucket_id=request.motion_bucket_id,
+        noise_aug_strength=request.noise_aug_strength,
+        guided=request.max_guidance_scale > 1,
+        steps=request.num_inference_steps,
+    )
+    denoise = Denoise(
+        scheduler=request.scheduler,
+        schedule=request.schedule,
+        steps=request.num_inference_steps,
+        first=0,
+        last=request.num_inference_steps,
+        guidance_scale=request.min_guidance_scale,
+        shape=(request.num_frames, components.latent_channels, request.height // scale, request.width // scale),
+        start="noise",
+        settings=SamplerSettings.of(request),
+        last_guidance_scale=request.max_guidance_scale,
+    )
+    return opening, denoise, Decode()
+
+
+def guided_by(stages: Stages, variant: Variant) -> Stages:
+    """All passes with one more variant of guidance."""
+    return tuple(replace(one, guiding=(*one.guiding, variant)) if isinstance(one, Denoise) else one for one in stages)
 
 
 def steps_of(stages: Sequence[Stage]) -> int:
@@ -164,7 +238,7 @@ def models_of(stages: Sequence[Stage]) -> tuple[str, ...]:
 def _check(request: Request, components: Components) -> None:
     """Raises `InvalidRequest` for a task that the family cannot do, or a size that does not fit its latents."""
     family = components.family
-    if request.task not in family.tasks:
+    if request.ability and request.ability not in family.tasks:
         doing = " and ".join(family.tasks)
         raise InvalidRequest(f"checkpoint {components.checkpoint!r} ({family.title}) is made for {doing} only.", "checkpoint")
     multiple = components.size_multiple

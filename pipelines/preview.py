@@ -14,6 +14,7 @@ from torch import Tensor
 
 from .components import Components
 from .decode import to_picture
+from .rounds import Box, Round
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,32 @@ class Budget:
         self.shown_at = time.monotonic()
 
 
+@dataclass(frozen=True, eq=False)
+class Backdrop:
+    """What lies around the part of a picture that a round makes: the whole at the size of frames, and the place of the part in it."""
+
+    picture: Image.Image
+    box: Box
+    blend: Image.Image | None
+
+    @classmethod
+    def of(cls, now: Round, canvas: Image.Image | None) -> "Backdrop | None":
+        """None where the round makes the whole picture."""
+        if canvas is None or now.box is None:
+            return None
+        small = thumbnail(canvas.convert("RGB"))
+        across, down = small.width / canvas.width, small.height / canvas.height
+        left, top, right, bottom = (round(edge * share) for edge, share in zip(now.box, (across, down) * 2, strict=True))
+        box = (left, top, max(right, left + 1), max(bottom, top + 1))
+        return cls(small, box, now.blend and now.blend.resize((box[2] - left, box[3] - top), Image.Resampling.BILINEAR))
+
+    def around(self, part: Image.Image) -> Image.Image:
+        """The whole with this part in its place."""
+        whole = self.picture.copy()
+        whole.paste(part.resize((self.box[2] - self.box[0], self.box[3] - self.box[1])), self.box[:2], self.blend)
+        return whole
+
+
 @dataclass
 class Previewer:
     """Makes frames for all jobs of an engine; learns what the tiny decoders cost here."""
@@ -69,8 +96,10 @@ class Previewer:
         finished: Mapping[int, Image.Image],
         cells: int,
         components: Components,
+        backdrops: Mapping[int, Backdrop] | None = None,
     ) -> bytes | None:
-        """JPEG of the clean estimates (1, c, h, w) by picture, among `finished` ones in a grid of `cells`; None while none is due."""
+        """JPEG of the clean estimates (1, c, h, w) by picture, before their `backdrops` and among `finished` ones in a grid of
+        `cells`; None while none is due."""
         shape = next(iter(denoised.values())).shape
         key = (components.checkpoint, components.vae_name, components.device, len(denoised), shape)
         linear, tiny = self._linear_cost(key, components), self._tiny_cost(key, components)
@@ -81,7 +110,9 @@ class Previewer:
         finish_queued(components.device)  # or the wait for the denoiser's last kernels would count as the frame's
         began = time.perf_counter()
         try:
-            frame = _jpeg(_mosaic({**finished, **_pictures(denoised, components, use_tiny)}, cells))
+            pictures = _pictures(denoised, components, use_tiny)
+            shown = {index: backdrops[index].around(each) if index in (backdrops or {}) else each for index, each in pictures.items()}
+            frame = _jpeg(_mosaic({**finished, **shown}, cells))
         except Exception:  # whatever it is, most likely memory: a picture is worth more than its preview
             log.warning("No previews of %s %s any more", shape, "by the tiny decoder" if use_tiny else "at all", exc_info=True)
             self._costs[(*key, use_tiny)] = math.inf
@@ -93,15 +124,15 @@ class Previewer:
 
     def _tiny_cost(self, key: tuple[Any, ...], components: Components) -> float:
         """Seconds; infinite where there is no tiny decoder or it does not work."""
-        if components.tiny_decoder is None:
-            return math.inf
         *_, count, shape = key
+        if components.tiny_decoder is None or shape[1] != components.latent_channels:
+            return math.inf
         pixels = count * shape[2] * shape[3] * components.vae_scale_factor**2
         guess = GUESSED_SECONDS_PER_PIXEL.get(components.device.type, GUESSED_ELSEWHERE)
         return self._costs.get((*key, True), pixels * guess)
 
     def _linear_cost(self, key: tuple[Any, ...], components: Components) -> float:
-        if not components.latent_rgb_factors:
+        if not components.looks(key[-1][1]).rgb_factors:
             return math.inf
         return self._costs.get((*key, False), LINEAR_SECONDS * key[-2])
 
@@ -112,9 +143,17 @@ class Previewer:
 
 
 def _pictures(denoised: Mapping[int, Tensor], components: Components, use_tiny: bool) -> dict[int, Image.Image]:
-    """One picture per estimate, by the tiny decoder or by the linear factors and enlarged, no longer than `LONGEST_SIDE`."""
+    """One picture per estimate, of whatever pass: those of one shape together."""
+    shapes = dict.fromkeys(latents.shape for latents in denoised.values())
+    alike = [{picture: latents for picture, latents in denoised.items() if latents.shape == shape} for shape in shapes]
+    return {picture: image for each in alike for picture, image in _alike(each, components, use_tiny).items()}
+
+
+def _alike(denoised: Mapping[int, Tensor], components: Components, use_tiny: bool) -> dict[int, Image.Image]:
+    """By the tiny decoder or by the linear factors and enlarged, no longer than `LONGEST_SIDE`."""
     latents = torch.cat(list(denoised.values()))
-    scale = components.vae_scale_factor
+    scale = components.looks(latents.shape[1]).scale
+    use_tiny = use_tiny and latents.shape[1] == components.latent_channels
     while use_tiny and max(latents.shape[2:]) * scale > 1.5 * LONGEST_SIDE:
         latents = torch.nn.functional.avg_pool2d(latents, 2)  # decoding half the size costs a quarter and shows as much
     pixels = _tiny(latents, components) if use_tiny else _linear(latents, components)
@@ -124,6 +163,11 @@ def _pictures(denoised: Mapping[int, Tensor], components: Components, use_tiny: 
     size = (round(width * scale * shrink), round(height * scale * shrink))
     fitted = [picture if picture.size == size else picture.resize(size, Image.Resampling.BICUBIC) for picture in pictures]
     return dict(zip(denoised, fitted, strict=True))
+
+
+def still(denoised: Tensor, step: int) -> Tensor:
+    """(1, c, h, w) of a clean estimate; of a clip's (1, frames, c, h, w) another frame in each step, so that it plays as it develops."""
+    return denoised[:, step % denoised.shape[1]] if denoised.ndim == 5 else denoised
 
 
 def thumbnail(image: Image.Image) -> Image.Image:
@@ -140,8 +184,8 @@ def _tiny(latents: Tensor, components: Components) -> Tensor:
 
 def _linear(latents: Tensor, components: Components) -> Tensor:
     """(b, 3, h, w) in -1..1: one matrix product per latent pixel."""
-    factors = torch.tensor(components.latent_rgb_factors, device=latents.device)
-    bias = torch.tensor(components.latent_rgb_bias, device=latents.device)
+    looks = components.looks(latents.shape[1])
+    factors, bias = (torch.tensor(numbers, device=latents.device) for numbers in (looks.rgb_factors, looks.rgb_bias))
     return torch.einsum("bchw,cr->brhw", latents, factors) + bias[:, None, None]
 
 

@@ -1,6 +1,6 @@
-"""How one picture was made, to the last setting: kept inside the picture, and read from pictures made here or elsewhere.
+"""How one picture or clip was made, to the last setting: kept inside its file, and read from files made here or elsewhere.
 
-A PNG carries two texts: `parameters`, A1111's, and `safelight`, a `Recipe` as JSON. What a stranger's file says is only
+It carries two texts: `parameters`, A1111's, and `safelight`, a `Recipe` as JSON. What a stranger's file says is only
 ever taken as fields of a request, each within its bounds.
 """
 
@@ -18,7 +18,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError, field_validator
 
-from . import infotext
+from . import infotext, mp4
 from .request import Request
 
 MAX_TEXT = 256 * 1024
@@ -26,7 +26,7 @@ MAX_TEXT = 256 * 1024
 
 PARAMETERS, OWN = "parameters", "safelight"
 LIBRARIES = ("torch", "diffusers", "transformers", "safetensors", "numpy", "pillow", "torchsde")
-EXIF_IFD, USER_COMMENT = 0x8769, 0x9286
+EXIF_IFD, USER_COMMENT, IMAGE_DESCRIPTION = 0x8769, 0x9286, 0x010E
 
 
 def _plain(value: Any) -> JsonValue:
@@ -65,7 +65,7 @@ class Recipe(BaseModel):
 
 def alone(request: Request, picture: int) -> Request:
     """The request that makes picture number `picture` of `request` again, by itself."""
-    return request.model_copy(update={"seed": request.seed + picture, "num_images_per_prompt": 1})
+    return request.of_picture(picture)
 
 
 def library_versions() -> dict[str, str]:
@@ -82,13 +82,18 @@ def library_versions() -> dict[str, str]:
 # -- into a picture -----------------------------------------------------------------------------------------------------
 
 
+def texts(text: str, recipe: Recipe | Mapping[str, Any]) -> dict[str, str]:
+    """What a file carries: the infotext under `PARAMETERS`, the recipe as JSON under `OWN`."""
+    values = recipe.model_dump() if isinstance(recipe, Recipe) else recipe
+    return {PARAMETERS: _whole(text), OWN: _whole(json.dumps(_plain(values), ensure_ascii=False, allow_nan=False))}
+
+
 def to_png(image: Image.Image, text: str, recipe: Recipe | Mapping[str, Any]) -> bytes:
     """The picture as PNG, lossless, with the infotext and the recipe inside; what JSON cannot hold is written as text."""
-    values = recipe.model_dump() if isinstance(recipe, Recipe) else recipe
     chunks = PngInfo()
     # Latin-1 goes into tEXt, anything else into iTXt as UTF-8, which is what A1111 and Pillow read
-    chunks.add_text(PARAMETERS, _whole(text))
-    chunks.add_text(OWN, _whole(json.dumps(_plain(values), ensure_ascii=False, allow_nan=False)))
+    for name, value in texts(text, recipe).items():
+        chunks.add_text(name, value)
     buffer = io.BytesIO()
     image.save(buffer, "PNG", pnginfo=chunks)
     return buffer.getvalue()
@@ -113,7 +118,7 @@ class Found:
 
 
 def from_picture(data: bytes) -> Found:
-    """What a PNG, JPEG or WebP file tells about its making; any bytes will do, and none raise."""
+    """What a PNG, JPEG, WebP or MP4 file tells about its making; any bytes will do, and none raise."""
     texts = _texts(data)
     text = texts.get(PARAMETERS)
     recipe = _recipe(texts.get(OWN))
@@ -138,8 +143,12 @@ def _recipe(text: str | None) -> Recipe | None:
 def _texts(data: bytes) -> dict[str, str]:
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return dict(_png_texts(data))
-    comment = _user_comment(data)
-    return {} if comment is None else {PARAMETERS: comment}
+    if mp4.is_mp4(data):
+        film = mp4.read(data)
+        found = {PARAMETERS: film.text(mp4.COMMENT), OWN: film.text(mp4.SYNOPSIS)}
+    else:
+        found = _exif_texts(data)
+    return {name: text for name, text in found.items() if text is not None and len(text) <= MAX_TEXT}
 
 
 def _png_texts(data: bytes) -> Iterator[tuple[str, str]]:
@@ -173,13 +182,20 @@ def _chunk_text(kind: bytes, rest: bytes) -> str | None:
     return body.decode("latin-1" if kind == b"zTXt" else "utf-8", "replace")
 
 
-def _user_comment(data: bytes) -> str | None:
-    """EXIF's UserComment of a JPEG or WebP, in the encodings that A1111's piexif and its kin write."""
+def _exif_texts(data: bytes) -> dict[str, str | None]:
+    """The infotext in EXIF's user comment of a JPEG or WebP, and the recipe in our own files' description."""
     try:
         with Image.open(io.BytesIO(data), formats=["JPEG", "WEBP"]) as image:
-            comment = image.getexif().get_ifd(EXIF_IFD).get(USER_COMMENT)
+            exif = image.getexif()
+            comment, described = exif.get_ifd(EXIF_IFD).get(USER_COMMENT), exif.get(IMAGE_DESCRIPTION)
     except Exception:  # Pillow answers broken data with a dozen kinds of exceptions
-        return None
+        return {}
+    own = described if isinstance(described, str) and described.startswith("{") else None
+    return {PARAMETERS: _user_comment(comment), OWN: own}
+
+
+def _user_comment(comment: Any) -> str | None:
+    """A user comment, in the encodings that A1111's piexif and its kin write."""
     if isinstance(comment, str):
         comment = comment.encode("utf-8", "replace")
     if not isinstance(comment, bytes) or len(comment) > 2 * MAX_TEXT:

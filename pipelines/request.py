@@ -1,105 +1,16 @@
-"""What a user can ask for. One class per task; one line per parameter.
+"""What a user can ask for: one class per task, with the parameters that only it has."""
 
-Field names are diffusers' own. Bounds and wording live here and nowhere else: the controls of the page, the
-validation, the API's arguments, the metadata and the recipe are all derived from these fields. The `place` of a
-field says where a tab shows it.
-"""
-
-import secrets
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import ValidationError, model_validator
 
 from .errors import InvalidRequest, UnknownName, printable, shortened
-from .names import AUTOMATIC
-from .prompts.tree import Emphasis, Syntax
+from .parameters import BlobId, BlobIdOrNone, Content, Request, ResizeMode, placed, titled, unset
 
-SEEDS = 2**32
-LONGEST_PROMPT = 100_000
+__all__ = ["TASKS", "Img2Img", "Img2Vid", "Inpaint", "Request", "Txt2Img", "Upscale", "parse"]
+
 NAMED = 12  # fields that a sentence names
-
-
-def placed(default: Any, place: str, title: str, description: str, **rules: Any) -> Any:
-    """A field with its wording, its bounds and its place in the tab."""
-    return Field(default, title=title, description=description, json_schema_extra={"place": place}, **rules)
-
-
-BlobId = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]  # the SHA-256 of a picture kept by the studio
-
-
-class Request(BaseModel):
-    """Parameters that every task shares. A request is a value: frozen, complete, comparable, JSON."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-    takes_picture: ClassVar[bool] = False
-    takes_mask: ClassVar[bool] = False
-
-    task: str
-    prompt: str = placed("", "prompt", "Prompt", "What the picture should show.", max_length=LONGEST_PROMPT)
-    negative_prompt: str = placed("", "negative", "Negative prompt", "What the picture should not show.", max_length=LONGEST_PROMPT)
-    width: int = placed(512, "size", "Width", "Width the model works at, in pixels.", ge=64, le=2048, multiple_of=8)
-    height: int = placed(512, "size", "Height", "Height the model works at, in pixels.", ge=64, le=2048, multiple_of=8)
-    num_images_per_prompt: int = placed(1, "front", "Pictures", "How many pictures; each has the next seed.", ge=1, le=8)
-    num_inference_steps: int = placed(20, "front", "Steps", "More steps: finer and slower.", ge=1, le=150)
-    guidance_scale: float = placed(7.0, "front", "Guidance", "How closely the prompt is followed; 1 switches it off.", ge=0, le=30)
-    seed: int = placed(-1, "seed", "Seed", "The same seed repeats the picture; -1 picks one.", ge=-1, lt=SEEDS)
-    scheduler: str = placed("euler", "sampler", "Scheduler", "How noise is removed step by step.", max_length=200)
-    schedule: str = placed(AUTOMATIC, "sampler", "Schedule", "How the noise levels are spaced.", max_length=200)
-    eta: float = placed(-1.0, "noise", "Eta", "Fresh noise in every step, from 0 to 1; -1 is the sampler's own.", ge=-1, le=1)
-    s_churn: float = placed(0.0, "noise", "Churn", "Noise stirred in before each step; Euler, Heun, DPM2.", ge=0, le=100)
-    s_tmin: float = placed(0.0, "noise", "Churn from sigma", "The lowest noise level that is stirred.", ge=0, le=10)
-    s_tmax: float = placed(0.0, "noise", "Churn up to sigma", "The highest noise level that is stirred; 0 sets no end.", ge=0, le=5000)
-    s_noise: float = placed(1.0, "noise", "Strength of noise", "Deviation of the noise a sampler adds.", ge=0, le=1.2)
-    sigma_min: float = placed(0.0, "noise", "Lowest sigma", "Where the schedule ends before 0; 0 is the model's own.", ge=0, le=5000)
-    sigma_max: float = placed(0.0, "noise", "Highest sigma", "Where the schedule begins; 0 is the model's own.", ge=0, le=5000)
-    rho: float = placed(0.0, "noise", "Rho", "Curve of Karras and Polyexponential schedules; 0 is the schedule's own.", ge=0, le=20)
-    discard_penultimate: bool = placed(False, "noise", "Spare the last level", "Take one level more and leave out the last above 0.")
-    eta_noise_seed_delta: int = placed(0, "noise", "Eta noise seed delta", "Added to the seed for fresh noise (ENSD).", ge=0, lt=SEEDS)
-    checkpoint: str = placed("", "model", "Checkpoint", "The model that paints.", max_length=500)
-    vae: str = placed(AUTOMATIC, "model", "VAE", "Turns latents into pixels; automatic is the checkpoint's own.", max_length=500)
-    clip_skip: int = placed(0, "model", "Skip text layers", "Last layers of the text encoder to skip; A1111 counts one more.", ge=0, le=11)
-    exact: bool = placed(False, "model", "Exact", "Run alone, so that a repeat gives the same pixels to the last bit.")
-    prompt_syntax: Syntax = placed("a1111", "words", "Syntax", "How weights are written: (word:1.2) in A1111's, word++ in compel's.")
-    emphasis: Emphasis = placed("original", "words", "Emphasis", "How A1111's weights act on the text's embeddings.")
-    prompt_2: str = placed(
-        "", "words", "Second prompt", "For models with a second text encoder; empty: the same prompt.", max_length=LONGEST_PROMPT
-    )
-    negative_prompt_2: str = placed(
-        "", "words", "Second negative prompt", "For models with a second text encoder; empty: the same.", max_length=LONGEST_PROMPT
-    )
-    template: str = placed("", "recipe", "Template", "The prompt before its wildcards and variants were chosen.", max_length=LONGEST_PROMPT)
-    modifiers: dict[str, dict[str, JsonValue]] = placed({}, "modifiers", "Modifiers", "Settings of each modifier that is on, by its name.")
-
-    def with_seed(self) -> "Request":
-        """The same request with its seed decided, so that it can be repeated."""
-        return self if self.seed >= 0 else self.model_copy(update={"seed": secrets.randbelow(SEEDS - 8)})
-
-    @property
-    def steps_run(self) -> int:
-        """Scheduler steps that one picture takes, as diffusers counts them."""
-        return self.num_inference_steps
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _numbers_are_no_words(cls, value: Any, info: ValidationInfo) -> Any:
-        """pydantic alone would take "20" and true for numbers; 20.0 for a whole one is right, as sliders send it."""
-        kind = cls.model_fields[info.field_name or ""].annotation
-        if kind in (int, float) and isinstance(value, (str, bytes, bool)):
-            raise ValueError(f"should be a valid {'integer' if kind is int else 'number'}")
-        return value
-
-    @model_validator(mode="after")
-    def _a_seed_for_every_picture(self) -> "Request":
-        if self.seed + self.num_images_per_prompt > SEEDS:
-            raise ValueError(f"seed must leave room for {self.num_images_per_prompt} pictures below {SEEDS}; got {self.seed}")
-        return self
-
-    @model_validator(mode="after")
-    def _noise_levels_to_go_between(self) -> "Request":
-        if 0 < self.sigma_max <= self.sigma_min:
-            raise ValueError(f"sigma_min must be below sigma_max, {self.sigma_max:g}; got {self.sigma_min:g}")
-        return self
 
 
 class Txt2Img(Request):
@@ -115,6 +26,20 @@ class Img2Img(Request):
     image_guidance_scale: float = placed(
         1.5, "front", "Picture guidance", "How closely an editing checkpoint keeps to the picture; others have no use for it.", ge=1, le=10
     )
+    resize_mode: ResizeMode = placed(
+        "stretch", "source", "Resizing", "How a picture of other proportions is brought to the size.",
+        titled(stretch="Stretch", crop="Crop what is too long", fill="Draw out the borders", latent="Stretch as latents"),
+    )  # fmt: skip
+    color_correction: bool = placed(False, "source", "Keep the colours", "Give the result the colours of the picture it came from.")
+    noise_multiplier: float = placed(
+        1.0,
+        "source",
+        "Noise multiplier",
+        "Strength of the noise laid over the picture: less is smoother, more has more detail.",
+        ge=0,
+        le=1.5,
+    )
+    loops: int = placed(1, "source", "Loops", "How often the result is taken as the picture to start from once more.", ge=1, le=16)
 
     @property
     def steps_run(self) -> int:
@@ -136,11 +61,124 @@ class Inpaint(Img2Img):
     takes_mask: ClassVar[bool] = True
 
     task: Literal["inpaint"] = "inpaint"
-    mask_image: BlobId = placed(..., "picture", "Mask", "White is repainted, black is kept; as large as the picture.")
+    unused: ClassVar[frozenset[str]] = frozenset({"resize_mode"})
+
+    mask_image: BlobIdOrNone = placed(
+        "", "picture", "Mask", "White is repainted, black is kept; as large as the picture. What is transparent in the picture is white."
+    )
     strength: float = placed(1.0, "front", "Strength", "How far the masked part leaves the picture; 1 starts from noise.", gt=0, le=1)
+    inpaint_area: Literal["whole", "masked"] = placed(
+        "whole", "repaint", "Area", "Work on the whole picture, or on the masked part alone at the full size.",
+        titled(whole="Whole picture", masked="Only masked"),
+    )  # fmt: skip
+    padding: int = placed(32, "repaint", "Padding", "Pixels around the mask that are seen where only masked is worked on.", ge=0, le=512)
+    masked_content: Content = placed(
+        "original", "repaint", "Masked content", "What the masked part holds before it is repainted.",
+        titled(original="Original", fill="Filled from around", noise="Noise", nothing="Nothing"),
+    )  # fmt: skip
+    mask_blur: int = placed(
+        -1, "repaint", "Mask blur", "Width in pixels of the soft edge inside the mask; -1 goes by the picture's size.",
+        unset(-1, "automatic"), ge=-1, le=128,
+    )  # fmt: skip
+    mask_grow: int = placed(
+        0, "repaint", "Grow the mask", "Pixels that the mask is made larger by all around, or smaller.", ge=-128, le=128
+    )
+    mask_invert: bool = placed(False, "repaint", "Invert the mask", "Repaint what is black in the mask and keep what is white.")
+    soft_inpainting: bool = placed(
+        False, "repaint", "Soft inpainting", "The greys of the mask say how far each pixel may change; a plain mask gets a wide soft edge."
+    )
+    separately: bool = placed(False, "repaint", "Spots one by one", "Repaint the separate spots of the mask one after another.")
+    outpaint_left: int = placed(0, "repaint", "Extend to the left", "Pixels that are painted onto that side.", ge=0, le=2048)
+    outpaint_right: int = placed(0, "repaint", "Extend to the right", "Pixels that are painted onto that side.", ge=0, le=2048)
+    outpaint_top: int = placed(0, "repaint", "Extend upwards", "Pixels that are painted onto that side.", ge=0, le=2048)
+    outpaint_bottom: int = placed(0, "repaint", "Extend downwards", "Pixels that are painted onto that side.", ge=0, le=2048)
+
+    @property
+    def extension(self) -> tuple[int, int, int, int]:
+        """Pixels painted onto the left, top, right and bottom of the picture."""
+        return self.outpaint_left, self.outpaint_top, self.outpaint_right, self.outpaint_bottom
 
 
-TASKS: Mapping[str, type[Request]] = {"txt2img": Txt2Img, "img2img": Img2Img, "inpaint": Inpaint}
+class Upscale(Img2Img):
+    """A picture made larger by an upscaler; with some strength the checkpoint redraws it after that, tile by tile."""
+
+    fits_picture: ClassVar[bool] = False
+    unused: ClassVar[frozenset[str]] = frozenset({"image_guidance_scale", "resize_mode", "color_correction", "noise_multiplier", "loops"})
+
+    task: Literal["upscale"] = "upscale"
+    image: BlobId = placed(..., "picture", "Picture", "The picture to enlarge.")
+    scale: float = placed(2.0, "front", "Scale", "How much longer both sides become.", ge=1, le=8)
+    upscaler: str = placed("lanczos", "front", "Upscaler", "What enlarges the picture.", {"choices": "upscalers"}, max_length=500)
+    strength: float = placed(
+        0.0, "front", "Redraw", "How far the checkpoint may redraw what was enlarged; 0 leaves it as it is, 0.3 adds detail.", ge=0, le=1
+    )
+    width: int = placed(512, "size", "Tile width", "The width of what is redrawn at once, in pixels.", ge=64, le=2048, multiple_of=8)
+    height: int = placed(512, "size", "Tile height", "The height of what is redrawn at once, in pixels.", ge=64, le=2048, multiple_of=8)
+    overlap: int = placed(32, "tiles", "Overlap", "Pixels that neighbouring tiles share, so that no seam shows.", ge=0, le=512)
+
+    @property
+    def ability(self) -> str:
+        return "img2img" if self.strength else ""
+
+    @model_validator(mode="after")
+    def _something_to_do(self) -> "Upscale":
+        if self.strength and self.steps_run < 1:
+            steps = self.num_inference_steps
+            raise ValueError(
+                f"strength {self.strength:g} of {steps} steps leaves no step to run; strength must be 0 or at least {1 / steps:.2g}"
+            )
+        if self.strength and self.overlap >= min(self.width, self.height):
+            raise ValueError(f"overlap must be below the tile's sides, {self.width} and {self.height}; got {self.overlap}")
+        return self
+
+
+class Img2Vid(Request):
+    """A clip that begins with a picture. Nothing is written to the model: the picture says what moves, numbers say how."""
+
+    takes_picture: ClassVar[bool] = True
+    moves: ClassVar[bool] = True
+    unused: ClassVar[frozenset[str]] = frozenset(
+        {
+            "prompt", "negative_prompt", "prompt_2", "negative_prompt_2", "guidance_scale", "prompt_syntax", "emphasis", "clip_skip",
+            "template", "vae", "modifiers", "rescale_betas_zero_snr", "timestep_spacing",
+        }
+    )  # fmt: skip
+
+    task: Literal["img2vid"] = "img2vid"
+    image: BlobId = placed(..., "picture", "Picture", "The picture that the clip begins with.")
+    width: int = placed(1024, "size", "Width", "Width the model works at, in pixels.", ge=64, le=2048, multiple_of=8)
+    height: int = placed(576, "size", "Height", "Height the model works at, in pixels.", ge=64, le=2048, multiple_of=8)
+    num_frames: int = placed(25, "front", "Frames", "How many frames; best as many as the model was trained on.", ge=2, le=64)
+    fps: int = placed(7, "front", "Frames per second", "How fast the clip runs; the model is told, too.", ge=1, le=60)
+    motion_bucket_id: int = placed(127, "front", "Motion", "How much moves: 1 is almost still, 255 a lot.", ge=0, le=511)
+    noise_aug_strength: float = placed(
+        0.02, "front", "Freedom", "Noise laid over the picture: more leaves it further behind, and lets more move.", ge=0, le=1
+    )
+    num_images_per_prompt: int = placed(1, "front", "Clips", "How many clips; each has the next seed.", ge=1, le=8)
+    num_inference_steps: int = placed(25, "front", "Steps", "More steps: finer and slower.", ge=1, le=150)
+    min_guidance_scale: float = placed(
+        1.0, "front", "Guidance at the start", "How closely the first frame keeps to the picture.", ge=0, le=15
+    )
+    max_guidance_scale: float = placed(
+        3.0, "front", "Guidance at the end", "How closely the last frame keeps to the picture; 1 switches it off for all.", ge=0, le=15
+    )
+    decode_chunk_size: int = placed(
+        0, "clip", "Frames decoded at once", "Fewer take less memory, and flicker more; 0 takes all that memory can hold.",
+        unset(0, "all"), ge=0, le=64,
+    )  # fmt: skip
+    video_format: Literal["mp4", "webp"] = placed(
+        "mp4", "clip", "File", "MP4 plays everywhere; WebP moves where only pictures can be shown.", titled(mp4="MP4", webp="WebP")
+    )
+
+    @model_validator(mode="after")
+    def _guidance_that_does_not_fall(self) -> "Img2Vid":
+        if self.min_guidance_scale > self.max_guidance_scale:
+            most = f"{self.max_guidance_scale:g}"
+            raise ValueError(f"min_guidance_scale must be at most max_guidance_scale, {most}; got {self.min_guidance_scale:g}")
+        return self
+
+
+TASKS: Mapping[str, type[Request]] = {"txt2img": Txt2Img, "img2img": Img2Img, "inpaint": Inpaint, "upscale": Upscale, "img2vid": Img2Vid}
 
 
 def parse(data: Mapping[str, Any]) -> Request:

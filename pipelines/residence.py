@@ -4,14 +4,16 @@ What is exact comes first: text encoders, then the VAE, then the denoiser wait i
 by layer. Only when main memory cannot hold them is the denoiser kept in 8-bit floats, which changes its pictures a little.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Literal
 
 Way = Literal["device", "blocks", "layers", "fp8"]
 """On the device; in main memory, block after block or layer after layer on the device while it is used; on the device in 8 bits."""
 
 BYTES_PER_LATENT_PIXEL = 200_000  # of activations; half-precision Stable Diffusion 1 and XL were published with 170 and 125 KB
+FRAMES_LIKE_ONE = 4  # a guess: attention, which takes most in a picture, goes frame by frame
 _HEAD = 256 * 2**20  # what the device's own libraries take besides
 
 
@@ -43,28 +45,30 @@ class Residence:
         return self.way(component) in ("blocks", "layers")
 
 
-def activations(native_size: tuple[int, int], vae_scale_factor: int) -> int:
-    """Bytes that one picture of this size takes beside the weights."""
-    return native_size[0] * native_size[1] // vae_scale_factor**2 * BYTES_PER_LATENT_PIXEL
+def activations(native_size: tuple[int, int], vae_scale_factor: int, frames: int = 1) -> int:
+    """Bytes that one picture of this size takes beside the weights, or a clip of so many frames."""
+    alike = max(1, frames // FRAMES_LIKE_ONE)
+    return native_size[0] * native_size[1] // vae_scale_factor**2 * BYTES_PER_LATENT_PIXEL * alike
 
 
-def residence(sizes: Mapping[str, Size], denoiser: str, free: int, main_free: int, activations: int) -> Residence:
+def residence(sizes: Mapping[str, Size], denoisers: Sequence[str], free: int, main_free: int, activations: int) -> Residence:
     """The first way that fits into `free` bytes of the device, of which `activations` are for the work itself.
 
     `main_free` is what main memory can take. Where nothing fits, the way that takes least of the device: trying is better
     than refusing.
     """
-    texts = [name for name in sizes if name.startswith("text_encoder")]
+    texts = [name for name in sizes if name.startswith(("text_encoder", "image_encoder"))]
     rest = [name for name in sizes if name == "vae"]  # the tiny decoder is small, and asked at every step
     room = free - activations - _HEAD
     small: dict[str, Way] = {name: "layers" for name in (*texts, *rest)}
+    blocks, layers, fp8 = ({**small, **dict.fromkeys(denoisers, way)} for way in ("blocks", "layers", "fp8"))
     tries: list[tuple[dict[str, Way], str]] = [
         ({}, "All of the checkpoint is on the device."),
         ({name: "layers" for name in texts}, "The text encoders wait in main memory and visit the device for each new prompt."),
         (small, "The text encoders and the VAE wait in main memory and visit the device when they are needed."),
-        ({**small, denoiser: "blocks"}, "The model waits in main memory and visits the device block by block, which is slower."),
-        ({**small, denoiser: "layers"}, "The model waits in main memory and visits the device layer by layer, which is slow."),
-        ({**small, denoiser: "fp8"}, "The denoiser is kept in 8-bit floats for want of memory, so its pictures differ a little."),
+        (blocks, "The model waits in main memory and visits the device block by block, which is slower."),
+        (layers, "The model waits in main memory and visits the device layer by layer, which is slow."),
+        (fp8, "The denoiser is kept in 8-bit floats for want of memory, so its pictures differ a little."),
     ]
     found = [(ways, told) for ways, told in tries if _on_device(sizes, ways) <= room and _in_main(sizes, ways) <= main_free]
     ways, told = found[0] if found else tries[-2]
@@ -84,15 +88,15 @@ def _in_main(sizes: Mapping[str, Size], ways: Mapping[str, Way]) -> int:
 
 
 def size_of(weights: Mapping[str, int]) -> Size:
-    """From the bytes of each weight by its name: blocks are the members of a module's first lists ("down_blocks.0.…"), and
-    while one is at work the next comes in."""
+    """From the bytes of each weight by its name: blocks are the members of a module's first lists ("down_blocks.0.…", or
+    "down_blocks.0.3.…" in lists of lists), and while one is at work the next comes in."""
     blocks: dict[str, int] = {}
     others = 0
     for name, count in weights.items():
-        first, _, rest = name.partition(".")
-        index = rest.partition(".")[0]
-        if index.isdigit():
-            blocks[f"{first}.{index}"] = blocks.get(f"{first}.{index}", 0) + count
+        first, *rest = name.split(".")
+        block = ".".join((first, *takewhile(str.isdigit, rest)))
+        if block != first:
+            blocks[block] = blocks.get(block, 0) + count
         else:
             others += count
     return Size(sum(weights.values()), others + sum(sorted(blocks.values())[-2:]))

@@ -1,66 +1,91 @@
 """A job while the engine has it: what is decided about it and how far each of its pictures is."""
 
 import json
+from collections.abc import Generator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 from torch import Tensor
 
+from .chores import Chore, Encoding, Upscaling, doing
 from .components import Components
-from .denoise import Denoising, Enlarging, Predict
+from .denoise import Predict
 from .events import Work
-from .plan import Decode
-from .preview import Budget
+from .preview import Backdrop, Budget
 from .request import Request
 from .samplers import Stepped
-from .starts import Material, develop
+from .starts import ENLARGING_STEPS, Developing, Material, Outcome, develop
+from .upscalers.tiles import Progress
+
+if TYPE_CHECKING:
+    from .catalog import Catalog
 
 Signature = tuple[Any, ...]
 
 
 @dataclass(eq=False)
 class PictureRun:
-    """One picture: its coroutine, the question it waits with, and in the end its latents."""
+    """One picture: its coroutine, the question it waits with, and in the end what came of it."""
 
     picture: int
     seed: int
     steps_run: int
-    denoising: Denoising | None = None
-    asked: Predict | Enlarging | None = None
+    variation_seed: int = 0
+    developing: Developing | None = None
+    asked: Predict | Chore | None = None
+    doing: Generator[Progress, None, Any] | None = None  # the chore that is asked for
     denoised: Tensor | None = None
-    latents: Tensor | None = None
+    backdrop: Backdrop | None = None  # of the round that is under way
+    outcome: Outcome | None = None
     kept: bool = False  # the final latents are on disk
     steps: int = 0
     largest_batch: int = 1
 
     def start(self, material: Material) -> None:
         """Draws the first latents and asks for the first prediction; does nothing the second time."""
-        if self.denoising is None:
-            self.denoising = develop(material, self.seed)
+        if self.developing is None:
+            self.backdrop = Backdrop.of(material.rounds[0], material.canvas) if material.rounds else None
+            self.developing = develop(material, self.seed, self.variation_seed)
             self.advance(None)
 
-    def advance(self, output: Tensor | None) -> bool:
-        """Hands over the prediction and runs to the next question or to the end; says whether a step was finished."""
-        assert self.denoising is not None
+    def advance(self, output: Any) -> bool:
+        """Hands over what was asked for and runs to the next question or to the end; says whether a step was finished."""
+        assert self.developing is not None
         stepped = False
         try:
-            said = self.denoising.send(output)
+            said = self.developing.send(output)
             while isinstance(said, Stepped):
                 stepped = True
                 self.denoised = said.denoised
                 self.steps = said.index
-                said = self.denoising.send(None)
+                said = self.developing.send(None)
             self.asked = said
         except StopIteration as end:
-            self.asked, self.latents = None, end.value
+            self.asked, self.outcome = None, end.value
             self.steps = self.steps_run
         return stepped
 
+    def work(self, components: Components, catalog: "Catalog") -> None:
+        """Does a bit of the chore that the picture waits for, and when it is done runs to the next question."""
+        assert isinstance(self.asked, Chore)
+        self.doing = self.doing or doing(self.asked, components, catalog)
+        try:
+            progress = next(self.doing)
+        except StopIteration as end:
+            if isinstance(self.asked, Encoding):
+                self.backdrop = Backdrop.of(self.asked.round, self.asked.canvas)
+            self.doing = None
+            self.advance(end.value)
+            return
+        if isinstance(self.asked, Upscaling):
+            self.steps = ENLARGING_STEPS * progress.done // progress.total
+
     def close(self) -> None:
-        if self.denoising is not None:
-            self.denoising.close()
+        for each in (self.doing, self.developing):
+            if each is not None:
+                each.close()
 
 
 @dataclass(eq=False)
@@ -77,7 +102,6 @@ class JobRun:
     steps_done: int = 0
     material: Material | None = None
     signature: Signature | None = None
-    decode: Decode | None = None
     models: dict[str, Components] = field(default_factory=dict)  # by checkpoint; "" is the job's own
     steps_each: int = 0
     pins: ExitStack = field(default_factory=ExitStack)
@@ -89,7 +113,7 @@ class JobRun:
         """A job as it comes in; how many steps it really takes is known when its plan is made (`begin`)."""
         request = work.request
         todo = [
-            PictureRun(index, request.seed + index, request.steps_run)
+            PictureRun(index, request.of_picture(index).seed, request.steps_run, request.of_picture(index).variation_seed)
             for index in range(request.num_images_per_prompt)
             if index not in work.done
         ]
@@ -141,7 +165,7 @@ class JobRun:
 
     @property
     def unfinished(self) -> list[PictureRun]:
-        return [run for run in self.pictures if run.latents is None]
+        return [run for run in self.pictures if run.outcome is None]
 
     def release(self) -> None:
         """Lets go of the model; what has developed so far stays."""

@@ -18,7 +18,7 @@ FORBIDDEN = {
 }
 TORCH_FREE = {
     "request", "names", "events", "errors", "modifiers", "infotext", "recipe", "pictures", "headers", "catalog", "families",
-    "shelves", "library", "prompts", "adapters", "upscalers",
+    "shelves", "library", "prompts", "adapters", "upscalers", "control", "media", "fitting", "convert", "masks", "repaint", "parameters",
 }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field
 
 from extensions.hookspecs import hookimpl
+from pipelines.errors import InvalidRequest
 from pipelines.modifiers import Modifier
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ class FreeU(Modifier):
 
     @contextmanager
     def modify(self, components: "Components", params: FreeUParams, catalog: "Catalog") -> Iterator[None]:
+        if not hasattr(components.denoiser, "enable_freeu"):
+            raise InvalidRequest(f"freeu does not go with checkpoint {components.checkpoint!r} ({components.family.title}).", "modifiers")
         components.denoiser.enable_freeu(s1=params.s1, s2=params.s2, b1=params.b1, b2=params.b2)
         try:
             yield

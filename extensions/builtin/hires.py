@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from extensions.hookspecs import hookimpl
 from pipelines.errors import InvalidRequest
 from pipelines.modifiers import Modifier
-from pipelines.names import AUTOMATIC
-from pipelines.request import LONGEST_PROMPT
+from pipelines.names import AUTOMATIC, needs_negative
+from pipelines.parameters import LONGEST_PROMPT, unset
 from pipelines.upscalers import UPSCALERS, UpscalerShelf
 
 if TYPE_CHECKING:
@@ -40,8 +40,14 @@ class HiresParams(BaseModel):
         json_schema_extra={"choices": "upscalers"},
     )
     scale: float = Field(2.0, ge=1, le=4, title="Scale", description="How much larger both sides become.")
-    width: int = Field(0, ge=0, le=LONGEST, multiple_of=GRID, title="Width", description="In pixels, instead of the scale; 0 follows it.")
-    height: int = Field(0, ge=0, le=LONGEST, multiple_of=GRID, title="Height", description="In pixels, instead of the scale; 0 follows it.")
+    width: int = Field(
+        0, ge=0, le=LONGEST, multiple_of=GRID, title="Width", description="In pixels, instead of the scale; 0 follows it.",
+        json_schema_extra=unset(0, "by the scale"),
+    )  # fmt: skip
+    height: int = Field(
+        0, ge=0, le=LONGEST, multiple_of=GRID, title="Height", description="In pixels, instead of the scale; 0 follows it.",
+        json_schema_extra=unset(0, "by the scale"),
+    )  # fmt: skip
     strength: float = Field(
         0.4,  # a picture enlarged by a filter needs little, and more costs its layout
         gt=0,
@@ -49,14 +55,18 @@ class HiresParams(BaseModel):
         title="Strength",
         description="How far the second pass may leave the enlarged picture; latent upscalers stay blurred below 0.5.",
     )
-    num_inference_steps: int = Field(0, ge=0, le=150, title="Steps", description="Of the second pass; 0: as many as the first.")
+    num_inference_steps: int = Field(
+        0, ge=0, le=150, title="Steps", description="Of the second pass; 0: as many as the first.", json_schema_extra=unset(0, "the same")
+    )
     scheduler: str = Field(
         "", max_length=200, title="Scheduler", description="Of the second pass.", json_schema_extra={"choices": "schedulers"}
     )
     schedule: str = Field(
         "", max_length=200, title="Schedule", description="Of the second pass.", json_schema_extra={"choices": "schedules"}
     )
-    guidance_scale: float = Field(0.0, ge=0, le=30, title="Guidance", description="Of the second pass; 0: the same.")
+    guidance_scale: float = Field(
+        0.0, ge=0, le=30, title="Guidance", description="Of the second pass; 0: the same.", json_schema_extra=unset(0, "the same")
+    )
     prompt: str = Field("", max_length=LONGEST_PROMPT, title="Prompt", description="For the second pass; empty: the same.")
     negative_prompt: str = Field(
         "", max_length=LONGEST_PROMPT, title="Negative prompt", description="For the second pass; empty: the same."
@@ -121,7 +131,7 @@ class Hires(Modifier):
             told,
             prompts=(params.prompt,) if params.prompt else told.prompts,
             negative_prompts=(params.negative_prompt,) if params.negative_prompt else told.negative_prompts,
-            guided=second.guidance_scale > 1,
+            guided=second.guidance_scale > 1 or needs_negative(second.scheduler),
             steps=second.steps_run,
             steps_before=first.steps_run,
             width=width,

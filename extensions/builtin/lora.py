@@ -45,12 +45,13 @@ class Lora(Modifier):
             lora_info.read(shelf.find_lora(catalog.roots, lora.name))
 
     @contextmanager
-    def modify(self, components: "Components", params: LoraParams, catalog: "Catalog") -> Iterator[None]:
+    def modify(self, components: "Components", params: LoraParams, catalog: "Catalog") -> Iterator[tuple[str, ...]]:
+        """Gives a sentence for each file of which something was left out."""
         from pipelines.adapters.lora import LoraUse, applied  # the page reads `Params` without torch
 
         uses = [LoraUse(shelf.find_lora(catalog.roots, lora.name), lora.weight, lora.text_weight) for lora in params.loras]
-        with applied(components, uses):
-            yield
+        with applied(components, uses) as report:
+            yield report.notices
 
 
 @hookimpl

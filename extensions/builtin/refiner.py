@@ -62,6 +62,8 @@ class Refiner(Modifier):
         assert isinstance(first, Denoise)
         if first.known not in (None, KNOWN_IN_LATENTS):
             raise InvalidRequest("refiner does not go with inpainting and editing checkpoints, whose extra channels it lacks.", "modifiers")
+        if first.conditioned:
+            raise InvalidRequest("refiner does not go with Stable Cascade, whose decoder is told what the prior made.", "modifiers")
         told = next(stage for stage in reversed(before) if isinstance(stage, EncodePrompt) and not stage.model)
         retold = replace(
             told,

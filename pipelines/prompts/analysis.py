@@ -1,7 +1,7 @@
 """What the prompt box shows of a prompt while it is typed: its chunks, weights, steps and networks, and what is amiss."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from difflib import get_close_matches
 from typing import Any, Protocol
@@ -10,7 +10,7 @@ from ..errors import InvalidRequest, StudioError, printable
 from . import compel_syntax
 from .clip_tokenizer import Marks
 from .editing import Edited, Timeline
-from .expand import is_dynamic
+from .expand import expand, is_dynamic
 from .extras import extras, taken_out
 from .grammar import composed, schedule
 from .tokens import Chunk, chunks
@@ -96,6 +96,32 @@ def _timeline(
         entries.append({"from": begin, "until": timed.until, "tokens": tokens, "parts": parts})
         begin = timed.until + 1
     return entries, [found[start] for start in sorted(found)][:_MATTERS]
+
+
+def lengths(
+    text: str,
+    steps: int,
+    seeds: Iterable[int],
+    tokenizer: Tokenizer,
+    embeddings: Mapping[str, int] | None = None,
+    syntax: Syntax = "a1111",
+    *,
+    compose: bool = True,
+    wildcards: Wildcards | None = None,
+) -> tuple[int, int] | None:
+    """The fewest and the most tokens that a text with wildcards or variants becomes with these seeds; None where it is not
+    dynamic, or an expansion fails."""
+    try:
+        if not is_dynamic(text):
+            return None
+        expanded = {expand(text, seed, wildcards or Wildcards()) for seed in seeds}
+    except StudioError:
+        return None
+    found = []
+    for one in expanded:
+        timeline, _ = _timeline(schedule(one, steps, syntax, compose=compose), tokenizer, embeddings or {}, syntax)
+        found.append(max(entry["tokens"] for entry in timeline))
+    return (min(found), max(found)) if found else None
 
 
 class _Places:

@@ -9,8 +9,10 @@ from pydantic import ValidationError
 from extensions.builtin.lora import Lora, LoraParams
 from pipelines.catalog import Catalog
 from pipelines.errors import CheckpointError, InvalidRequest, UnknownName
+from pipelines.events import Notice, Started
 from pipelines.modifiers import check
 from tests.pipelines.adapters import files
+from tests.pipelines.engines import Shelf, components, engine, of, request, run
 from tests.toys import toy_components
 
 LORA = Lora()
@@ -70,3 +72,15 @@ def test_what_cannot_be_asked_for(loras: Any) -> None:
         check({"lora": {"loras": loras}}, {"lora": LORA})
     with pytest.raises(ValidationError):
         LoraParams.model_validate({"loras": loras, "more": 1})
+
+
+def test_what_is_left_out_of_a_file_is_told_to_the_user(parts: dict[str, Any], catalog: Catalog) -> None:
+    tensors = files.kohya({"lora_unet": parts["unet"]})
+    down = next(name for name in tensors if name.endswith("lora_down.weight"))
+    files.save(catalog.roots[0] / "loras" / "more.safetensors", {**tensors, "lora_unet_nowhere.lora_down.weight": tensors[down].clone()})
+    models = Shelf(toy=components(parts))
+    models.catalog = catalog
+    events = run(engine(models, modifiers={"lora": LORA}), request(prompt="a cat <lora:more:1> <lora:ink:1>"))
+    notices = of(events, Notice)
+    assert len(notices) == 1 and notices[0].message.startswith("more.safetensors: 1 of its parts")
+    assert [type(event) for event in events].index(Started) < [type(event) for event in events].index(Notice)

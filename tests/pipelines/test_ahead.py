@@ -193,7 +193,7 @@ def test_swaps_leave_nothing_behind(toys: Path) -> None:
     assert manager.status() == {**manager.status(), "loaded": ["b"], "device": "cpu", "memory_plan": "Everything is in main memory."}
 
 
-@pytest.mark.parametrize("place", ["engine.developed", "engine.prepare", "batching.forward"])
+@pytest.mark.parametrize("place", ["engine.finished", "engine.prepare", "batching.forward"])
 def test_a_job_that_runs_out_of_memory_goes_on_without_the_models_that_nobody_uses(
     toys: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
@@ -207,7 +207,7 @@ def test_a_job_that_runs_out_of_memory_goes_on_without_the_models_that_nobody_us
     def short(*given: object) -> object:
         tries.append(place)
         if len(tries) == 1:
-            raise OutOfMemory("There is not enough memory.") if place == "engine.developed" else torch.OutOfMemoryError("out of memory")
+            raise OutOfMemory("There is not enough memory.") if place == "engine.finished" else torch.OutOfMemoryError("out of memory")
         return real(*given)
 
     monkeypatch.setattr(f"pipelines.{place}", short)

@@ -12,9 +12,11 @@ from PIL import Image
 
 from pipelines.denoise import Guidance, Predict, Told
 from pipelines.encode import source
-from pipelines.inpaint import Known, feather, paste
+from pipelines.inpaint import Known
+from pipelines.masks import feather
 from pipelines.names import SCHEDULERS
 from pipelines.plan import Decode, Denoise, EncodePicture, EncodePrompt, plan
+from pipelines.repaint import rounds_of
 from pipelines.samplers import Model, Stepped
 from pipelines.starts import Material, Pass, develop
 from tests.pipelines.engines import Blobs, Shelf, components, engine, latents, request, run, toy
@@ -22,6 +24,7 @@ from tests.toys import toy_components
 
 OWN = [name for name, spec in SCHEDULERS.items() if spec.sampler]
 SHAPE = (4, 8, 8)
+ASKED = Model(torch.zeros(1, *SHAPE), torch.tensor(500.0))
 WORDS = {"encoder_hidden_states": torch.zeros(2, 77, 16)}
 
 
@@ -35,11 +38,11 @@ def material(tmp_path: Path, scheduler: str = "ddim", **fields: object) -> Mater
 def test_a_plan_is_prompt_picture_denoise_decode(tmp_path: Path) -> None:
     parts = toy(tmp_path)
     prompt, denoise, decode = plan(request(), parts)
-    assert prompt == EncodePrompt(("a cat",), ("",), True, 0, "a1111", "original", 4, 64, 64) and decode == Decode(paste=False)
+    assert prompt == EncodePrompt(("a cat",), ("",), True, 0, "a1111", "original", 4, 64, 64) and decode == Decode()
     assert (denoise.shape, denoise.start, denoise.known) == (SHAPE, "noise", None)
     given = {"image": "0" * 64, "mask_image": "1" * 64}
     _, picture, denoise, decode = plan(request("inpaint", guidance_scale=1, strength=0.5, num_inference_steps=10, **given), parts)
-    assert picture == EncodePicture("0" * 64, "1" * 64, 64, 64) and decode == Decode(paste=True)
+    assert picture == EncodePicture(64, 64) and decode == Decode()
     assert (denoise.first, denoise.last, denoise.start, denoise.known) == (5, 10, "picture", "latents")
     assert not plan(request(guidance_scale=1), parts)[0].guided
 
@@ -60,9 +63,9 @@ def test_guidance_is_diffusers_arithmetic() -> None:
     told = Told(4, WORDS)
     guidance = Guidance((told,), 7.5)
     output = torch.randn(2, *SHAPE)
-    assert torch.equal(guidance.combine(output, told), output[:1] + 7.5 * (output[1:] - output[:1]))
-    assert torch.equal(guidance.combine(output[:1], told), output[:1])
-    extra = Guidance((told,), 7.5, channels=torch.ones(1, 5, 8, 8)).ask(Model(torch.zeros(1, *SHAPE), torch.tensor(3)), told)
+    assert torch.equal(guidance.combine(output, told, ASKED), output[:1] + 7.5 * (output[1:] - output[:1]))
+    assert torch.equal(guidance.combine(output[:1], told, ASKED), output[:1])
+    extra = Guidance((told,), 7.5, channels=torch.ones(1, 5, 8, 8)).ask(Model(torch.zeros(1, *SHAPE), torch.tensor(3)), 0)
     assert extra.latents.shape == (2, 9, 8, 8) and extra.latents[:, 4:].min() == 1 and extra.timestep.tolist() == [3.0, 3.0]
 
 
@@ -71,7 +74,7 @@ def test_several_prompts_pull_with_their_own_weights() -> None:
     output = torch.randn(3, *SHAPE)
     negative, one, other = output.split(1)
     expected = negative + 3 * (one - negative) - 1.5 * (other - negative)
-    torch.testing.assert_close(Guidance((told,), 3.0).combine(output, told), expected)
+    torch.testing.assert_close(Guidance((told,), 3.0).combine(output, told, ASKED), expected)
 
 
 def test_what_is_told_changes_with_the_steps(tmp_path: Path) -> None:
@@ -115,8 +118,8 @@ def test_our_samplers_carry_the_kept_latents_along_exactly(tmp_path: Path, sched
     asked = request("inpaint", scheduler=scheduler, strength=strength, num_inference_steps=6, **given)
     made = latents(run(engine(Shelf(toy=parts), blobs), asked))[0]
     with torch.no_grad():
-        pixels = EncodePicture(given["image"], given["mask_image"], 64, 64)
-        encoded = source(pixels, Image.open(io.BytesIO(blobs[given["image"]])), mask, parts)
+        pixels = EncodePicture(64, 64)
+        encoded = source(pixels, rounds_of(asked, mask)[0], Image.open(io.BytesIO(blobs[given["image"]])), parts)
         kept = encoded.sample(torch.Generator().manual_seed(7))
     assert torch.allclose(made[..., 4:], kept[..., 4:], atol=1e-5 * float(kept.std()))
     assert not torch.allclose(made[..., :4], kept[..., :4], atol=0.1)
@@ -141,7 +144,8 @@ def test_what_is_black_in_the_mask_comes_back_bit_for_bit_at_the_size_of_the_sou
     kept = Image.effect_noise(size, 90).convert("RGB")
     mask = painted(size, (10, 20, 60, 50))
     mask.putpixel((0, 0), 1)
-    pasted = paste(Image.new("RGB", (64, 64), "red"), kept, mask)
+    (round,) = rounds_of(request("inpaint", image="0" * 64, mask_image="1" * 64), mask)
+    pasted = round.stitched(Image.new("RGB", (64, 64), "red"), kept)
     black = np.asarray(mask) == 0
     assert pasted.size == size
     assert np.array_equal(np.asarray(pasted)[black], np.asarray(kept)[black])

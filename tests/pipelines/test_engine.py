@@ -32,7 +32,7 @@ def test_a_job_loads_starts_steps_develops_decodes_and_finishes(shelf: Shelf) ->
     assert [step.step for step in of(events, Step)] == [1, 2, 3]
     (decoded,) = of(events, Decoded)
     assert (decoded.picture, decoded.seed, decoded.width, decoded.height) == (0, 7, 64, 64)
-    assert Image.open(io.BytesIO(decoded.png)).size == (64, 64)
+    assert Image.open(io.BytesIO(decoded.data)).size == (64, 64)
     assert shelf.held == []
 
 
@@ -51,7 +51,7 @@ def test_steps_are_the_schedulers_however_often_the_model_is_asked(shelf: Shelf,
 
 
 def test_the_same_seed_gives_the_same_bytes(shelf: Shelf) -> None:
-    runs = [of(run(engine(shelf), request(scheduler="dpmpp_sde", exact=True)), Decoded)[0].png for _ in range(2)]
+    runs = [of(run(engine(shelf), request(scheduler="dpmpp_sde", exact=True)), Decoded)[0].data for _ in range(2)]
     assert runs[0] == runs[1]
 
 
@@ -119,9 +119,9 @@ def test_what_an_earlier_try_saved_is_not_made_again(shelf: Shelf) -> None:
     assert [event.picture for event in of(again, Developed)] == [2]
     assert [event.picture for event in of(again, Decoded)] == [1, 2]
     assert [step.step for step in of(again, Step)] == [9, 10, 11, 12]
-    pictures = {event.picture: np.asarray(Image.open(io.BytesIO(event.png)), dtype=int) for event in of(again, Decoded)}
+    pictures = {event.picture: np.asarray(Image.open(io.BytesIO(event.data)), dtype=int) for event in of(again, Decoded)}
     for event in of(first, Decoded)[1:]:
-        assert abs(np.asarray(Image.open(io.BytesIO(event.png)), dtype=int) - pictures[event.picture]).max() <= 1
+        assert abs(np.asarray(Image.open(io.BytesIO(event.data)), dtype=int) - pictures[event.picture]).max() <= 1
     damaged = run(engine(shelf), Work("0", request(), latents={0: kept[1][:50]}))
     assert torch.equal(latents(damaged)[0], latents(run(engine(shelf), request()))[0])
     everything = run(engine(shelf), Work("0", request(), done=frozenset({0})))
@@ -180,7 +180,7 @@ def test_the_consumer_is_not_left_in_inference_mode(shelf: Shelf) -> None:
 def test_a_picture_carries_infotext_and_recipe_and_is_repeated_by_it(shelf: Shelf) -> None:
     asked = request(scheduler="euler_a", num_images_per_prompt=3, negative_prompt="a dog")
     made = of(run(engine(shelf), asked), Decoded)[2]
-    found = from_picture(made.png)
+    found = from_picture(made.data)
     assert found.source == "safelight" and found.recipe is not None
     assert found.draft["prompt"] == "a cat" and found.draft["seed"] == 9 and "Seed: 9" in found.infotext
     said = found.recipe
@@ -188,7 +188,7 @@ def test_a_picture_carries_infotext_and_recipe_and_is_repeated_by_it(shelf: Shel
     assert said.versions["torch"] == torch.__version__.split("+")[0] or said.versions["torch"] == torch.__version__
     assert said.scheduler["sampler"] == "euler_ancestral" and said.scheduler["sigmas"][-1] == 0
     (again,) = of(run(engine(shelf), parse(said.request)), Decoded)
-    difference = np.asarray(Image.open(io.BytesIO(again.png)), dtype=int) - np.asarray(Image.open(io.BytesIO(made.png)), dtype=int)
+    difference = np.asarray(Image.open(io.BytesIO(again.data)), dtype=int) - np.asarray(Image.open(io.BytesIO(made.data)), dtype=int)
     assert abs(difference).max() <= 1
 
 
@@ -196,7 +196,7 @@ def test_a_recipe_names_class_config_and_timesteps_also_of_a_picture_only_decode
     first = run(engine(shelf), request(scheduler="unipc"))
     work = Work("0", request(scheduler="unipc"), latents={0: of(first, Developed)[0].latents})
     for events in (first, run(engine(shelf), work)):
-        scheduler = from_picture(of(events, Decoded)[0].png).recipe.scheduler
+        scheduler = from_picture(of(events, Decoded)[0].data).recipe.scheduler
         assert scheduler["class"] == "UniPCMultistepScheduler" and len(scheduler["timesteps"]) == 4
         assert scheduler["config"]["beta_schedule"] == "scaled_linear"
 

@@ -103,7 +103,7 @@ def test_jobs_of_different_checkpoints_and_vaes_on_the_real_manager(manager: Pip
     assert told[0] == "one" and set(told) <= {"one", "two"}  # the second may have been read ahead, and then is not told of
     assert [event.job for event in of(events, Finished)] == ["0", "2", "1"]  # the third shared the first one's passes
     assert (latents(events, "0")[0] - latents(events, "2")[0]).abs().max() < 1e-3
-    pngs = [of(events, Decoded, str(index))[0].png for index in range(3)]
+    pngs = [of(events, Decoded, str(index))[0].data for index in range(3)]
     assert from_picture(pngs[0]).recipe.hashes["unet"] == from_picture(pngs[2]).recipe.hashes["unet"]
     assert from_picture(pngs[0]).recipe.hashes["vae"] != from_picture(pngs[2]).recipe.hashes["vae"]
     assert from_picture(pngs[2]).draft["vae"] == "other"

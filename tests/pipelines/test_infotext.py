@@ -11,7 +11,8 @@ from pipelines import request as requests
 from pipelines.infotext import SOFTWARE, parse, write
 from pipelines.infotext_words import WORDS
 from pipelines.names import SCHEDULERS
-from pipelines.request import SEEDS, Img2Img, Inpaint, Txt2Img
+from pipelines.parameters import SEEDS
+from pipelines.request import Img2Img, Inpaint, Txt2Img
 
 PARAMETERS = "Steps: 20, Sampler: Euler a, CFG scale: 7, Seed: 5, Size: 512x768"
 LINES = st.sampled_from(
@@ -24,6 +25,7 @@ LINES = st.sampled_from(
 )  # fmt: skip
 TEXT = st.one_of(st.text(st.characters(exclude_categories=["Cs"]), max_size=60), st.lists(LINES, max_size=5).map("\n".join))
 NAMES = st.one_of(st.sampled_from(["safelight-picturebook", "sub/fox, v1.safetensors", "v1.5", "a:b.ckpt", '"', "x "]), TEXT)
+SHORT = NAMES.map(lambda name: name[:200])  # as long as the name of a scheduler may be
 COMMON = {
     "prompt": TEXT,
     "negative_prompt": TEXT,
@@ -40,8 +42,22 @@ COMMON = {
 SAMPLING = st.sampled_from([(name, schedule) for name, spec in SCHEDULERS.items() for schedule in ("automatic", *spec.schedules)])
 
 
-PICTURE = {"image": st.just("a" * 64), "strength": st.floats(1 / 3, 1), "num_inference_steps": st.integers(3, 150)}
-MASKED = PICTURE | {"mask_image": st.just("b" * 64)}
+SOURCE = {"image": st.just("a" * 64), "strength": st.floats(1 / 3, 1), "num_inference_steps": st.integers(3, 150)}
+SOURCE |= {"color_correction": st.booleans(), "noise_multiplier": st.floats(0, 1.5), "loops": st.integers(1, 16)}
+PICTURE = SOURCE | {"resize_mode": st.sampled_from(["stretch", "crop", "fill", "latent"])}
+MASKED = SOURCE | {
+    "mask_image": st.sampled_from(["b" * 64, ""]),
+    "inpaint_area": st.sampled_from(["whole", "masked"]),
+    "masked_content": st.sampled_from(["original", "fill", "noise", "nothing"]),
+    "padding": st.integers(0, 512),
+    "mask_blur": st.integers(-1, 128),
+    "mask_grow": st.integers(-128, 128),
+    "mask_invert": st.booleans(),
+    "soft_inpainting": st.booleans(),
+    "separately": st.booleans(),
+    "outpaint_left": st.integers(0, 2048),
+    "outpaint_bottom": st.integers(0, 2048),
+}
 
 
 def made(model, fields, sampling):
@@ -51,7 +67,7 @@ def made(model, fields, sampling):
     )
 
 
-REQUESTS = st.one_of(made(Txt2Img, {}, SAMPLING), made(Img2Img, PICTURE, st.tuples(NAMES, NAMES)), made(Inpaint, MASKED, SAMPLING))
+REQUESTS = st.one_of(made(Txt2Img, {}, SAMPLING), made(Img2Img, PICTURE, st.tuples(SHORT, SHORT)), made(Inpaint, MASKED, SAMPLING))
 
 
 def read(text):
@@ -62,7 +78,7 @@ def read(text):
 @given(
     REQUESTS,
     st.integers(0, SEEDS - 1),
-    st.dictionaries(st.sampled_from(["Model hash", "VAE hash", "Foo", "Hires upscale", "Mask blur"]), TEXT),
+    st.dictionaries(st.sampled_from(["Model hash", "VAE hash", "Foo", "Hires upscale", "Face restoration"]), TEXT),
 )
 @example(Txt2Img(prompt=f"a cat\n{PARAMETERS}", negative_prompt=f"x\n{PARAMETERS}"), 1, {})
 @example(Txt2Img(prompt="a\nNegative prompt: b", negative_prompt="c\nNegative prompt: d"), 1, {})
@@ -89,19 +105,21 @@ def test_the_text_is_a1111s():
         "a red fox,\noil\n"
         "Negative prompt: blurry\n"
         "Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 3, Size: 512x512, Model hash: 0123456789, Model: fox, "
-        'Tiling: True, Foo: "a: b, c\\nd", Version: Safelight 0.1'
+        'RNG: CPU, Tiling: True, Foo: "a: b, c\\nd", Version: Safelight 0.1'
     )
 
 
 def test_what_the_text_cannot_say_follows_as_json():
     text = write(Img2Img(image="a" * 64, strength=0.5, clip_skip=1, checkpoint="sub/fox.safetensors", vae="v/kl.pt", guidance_scale=7.5), 1)
-    assert "CFG scale: 7.5, " in text and "Model: fox, VAE: kl.pt, Denoising strength: 0.5, Clip skip: 2, Safelight: " in text
+    assert "CFG scale: 7.5, " in text and "Model: fox, VAE: kl.pt, Denoising strength: 0.5, Clip skip: 2, RNG: CPU, Safelight: " in text
     assert "Safelight: " not in write(Txt2Img(prompt="fox", checkpoint="fox"), 1)
 
 
 SAID = Txt2Img.model_fields.keys() - {"strength", "checkpoint"}
 UNSAID = {word.field: Txt2Img.model_fields[word.field].default for word in WORDS if word.field in SAID}
-SILENT = {field: UNSAID[field] for field in UNSAID if field not in ("num_inference_steps", "guidance_scale", "seed")}
+SILENT = {"seed_resize_from_width": 0, "seed_resize_from_height": 0} | {
+    field: default for field, default in UNSAID.items() if field not in ("num_inference_steps", "guidance_scale", "seed")
+}
 
 
 def draft(text):
@@ -120,7 +138,7 @@ def test_reads_what_a1111_writes():
         "task": "txt2img", "prompt": "masterpiece, (fox:1.2), <lora:ink:0.8>\nin snow", "negative_prompt": "bad hands,\nblurry",
         "num_inference_steps": 28, "scheduler": "dpmpp_3m_sde", "schedule": "exponential", "guidance_scale": 5.5, "seed": 4294967295,
         "width": 832, "height": 1216, "checkpoint": "juggernaut_v9", "vae": "sdxl.vae.safetensors", "clip_skip": 1,
-        "eta_noise_seed_delta": 31337,
+        "eta_noise_seed_delta": 31337, "noise_source": "nv",
     }  # fmt: skip
     assert parsed.unknown == {
         "Model hash": "0123456789", "VAE hash": "63aeecb90f", "Lora hashes": "ink: 0123456789ab, b: 12",
@@ -191,6 +209,7 @@ def test_values_that_no_request_can_hold_are_kept_aside():
     }  # fmt: skip
     assert parsed.draft == {field: SILENT[field] for field in SILENT if field != "clip_skip"} | {
         "task": "img2img", "prompt": "fox", "negative_prompt": "", "scheduler": "euler", "schedule": "automatic", "vae": "automatic",
+        "resize_mode": "stretch", "color_correction": False, "noise_multiplier": 1.0, "loops": 1,
     }  # fmt: skip
 
 

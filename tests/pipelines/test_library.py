@@ -34,7 +34,7 @@ def test_every_kind_is_listed_by_name_broken_ones_too(root: Path) -> None:
     assert (ink.prompt, ink.broken, ink.weights) == ("<lora:ink:1>", None, ink.path)
     hands = found["embedding", "hands.safetensors"]
     assert (hands.prompt, hands.family, hands.detail) == ("hands", "sd1", "3 vectors")
-    assert found["controlnet", "canny.safetensors"].broken is None
+    assert found["controlnet", "canny.safetensors"].broken == "canny.safetensors is no ControlNet."
     for broken in (("lora", "torn.safetensors"), ("embedding", "old.pt"), ("checkpoint", "no.ckpt"), ("upscaler", "4x.pth")):
         assert str(found[broken].broken).endswith(".")
     assert [entry.name for entry in library.entries("lora")] == ["style/ink.safetensors", "torn.safetensors"]

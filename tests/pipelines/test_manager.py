@@ -256,3 +256,39 @@ def test_memory_is_flat_over_20_swaps(toys: Path) -> None:
     for name in "ab" * 10:
         swap(name)
     assert process.memory_info().rss <= before * 1.05
+
+
+def test_what_each_checkpoint_holds(toys: Path) -> None:
+    manager = PipelineManager(Catalog([toys]))
+    assert manager.status()["holds"] == {} and manager.status()["failures"] == {}
+    with manager.acquire("a"), manager.acquire("c"), manager.acquire("a", "b-vae"):
+        told = manager.status()
+    holds = {name: {(part["component"], part["shared"]) for part in parts} for name, parts in told["holds"].items()}
+    assert holds == {
+        "a": {("unet", False), ("text_encoder", True), ("vae", True), ("vae", False)},  # its own VAE, and the one it was given
+        "c": {("unet", False), ("text_encoder", True), ("vae", True)},
+    }
+    once = {(part["component"], part["bytes"]) for parts in told["holds"].values() for part in parts}
+    assert (
+        told["memory_bytes"]
+        == sum(part["bytes"] / (2 if part["shared"] else 1) for parts in told["holds"].values() for part in parts)
+        > max(size for _, size in once)
+    )
+    assert [part["bytes"] for part in told["holds"]["a"]] == sorted((part["bytes"] for part in told["holds"]["a"]), reverse=True)
+    assert told["waiting_bytes"] == 0 and not any(part["waits"] for part in told["holds"]["a"])
+    assert told["plans"] == dict.fromkeys("ac", "Everything is in main memory.")
+
+
+def test_why_a_checkpoint_could_not_be_loaded_is_kept_until_it_is_asked_for_again(root: Path) -> None:
+    manager = PipelineManager(Catalog([root]))
+    weights_file = root / "checkpoints" / "b" / "vae" / "diffusion_pytorch_model.safetensors"
+    sound = weights_file.read_bytes()
+    tensors = load_file(weights_file)
+    tensors["post_quant_conv.bias"][0] = torch.nan
+    save_file(tensors, weights_file)
+    manager.load("b")
+    failed = manager.status()["failures"]["b"]
+    assert "not finite" in failed["message"] and failed["time"] > 0
+    weights_file.write_bytes(sound)
+    manager.load("b")
+    assert manager.status()["failures"] == {} and manager.loaded() == ["b"]

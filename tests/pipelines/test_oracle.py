@@ -20,7 +20,7 @@ from tests.pipelines.engines import Blobs, Engine, Shelf, components, latents, r
 from tests.toys import toy_components
 
 PIPELINES = {"txt2img": StableDiffusionPipeline, "img2img": StableDiffusionImg2ImgPipeline, "inpaint": StableDiffusionInpaintPipeline}
-OFFERED = [name for name, spec in SCHEDULERS.items() if spec.cls]
+OFFERED = [name for name, spec in SCHEDULERS.items() if spec.cls and "diffusion" in spec.kinds]
 OTHERS = {  # classes that the studio runs with its own samplers instead, or only from extensions
     "euler_class": SchedulerSpec("Euler", cls="EulerDiscreteScheduler"),
     "euler_karras": SchedulerSpec(

@@ -105,7 +105,15 @@ def test_pictures_of_a1111(data):
     found = from_picture(data)
     assert (found.source, found.infotext, found.recipe) == ("a1111", A1111, None)
     assert requests.parse(found.draft) == Txt2Img(
-        prompt="a fox", negative_prompt="fog", seed=5, scheduler="euler_a", guidance_scale=7, width=512, height=768, checkpoint="fox"
+        prompt="a fox",
+        negative_prompt="fog",
+        seed=5,
+        scheduler="euler_a",
+        guidance_scale=7,
+        width=512,
+        height=768,
+        checkpoint="fox",
+        noise_source="nv",  # A1111 leaves RNG out where a GPU drew
     )
     assert found.unknown == {"Version": "v1.10.1"}
 

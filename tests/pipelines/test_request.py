@@ -40,7 +40,7 @@ def test_every_field_says_where_it_is_placed_and_what_it_means(task: str) -> Non
         ({"seed": 2**32}, "seed", (str(2**32),)),
         ({"seed": 2**32 - 1, "num_images_per_prompt": 2}, None, ("room for 2 pictures",)),
         ({"colour": "red"}, "colour", ("no field of txt2img", "prompt, negative_prompt")),
-        ({"task": "paint"}, "task", ("'paint'", "img2img, inpaint, txt2img")),
+        ({"task": "paint"}, "task", ("'paint'", "img2img, img2vid, inpaint, txt2img")),
         ({"task": ["txt2img"]}, "task", ("known:",)),
         ({"task": "img2img"}, "image", ("missing",)),
         (
@@ -48,7 +48,7 @@ def test_every_field_says_where_it_is_placed_and_what_it_means(task: str) -> Non
             "image",
             ("is not the id of an upload (64 hex digits); got '../../etc/passwd'.",),
         ),
-        ({"task": "inpaint", "image": BLOB, "mask_image": ""}, "mask_image", ("is not the id of an upload (64 hex digits); got ''.",)),
+        ({"task": "inpaint", "image": BLOB, "mask_image": "x"}, "mask_image", ("is not the id of an upload (64 hex digits); got 'x'.",)),
         ({"num_inference_steps": "20"}, "num_inference_steps", ("valid integer", "'20'")),
         ({"num_inference_steps": True}, "num_inference_steps", ("valid integer", "True")),
         ({"guidance_scale": "7"}, "guidance_scale", ("valid number", "'7'")),
@@ -58,7 +58,8 @@ def test_every_field_says_where_it_is_placed_and_what_it_means(task: str) -> Non
         ({"prompt": json.loads("[" * 900 + "]" * 900)}, "prompt", ("string",)),
         ({"y" * 100_000: 1}, "y" * 80, ("no field of txt2img",)),
         ({"task": "img2img", "image": BLOB, "strength": 0.01}, None, ("strength 0.01 of 20 steps", "at least 0.05")),
-        ({"task": "inpaint", "image": BLOB}, "mask_image", ("missing",)),
+        ({"task": "inpaint", "mask_image": BLOB}, "image", ("missing",)),
+        ({"task": "inpaint", "image": BLOB, "resize_mode": "crop"}, None, ("resize_mode means nothing to inpaint",)),
     ],
 )
 def test_a_broken_rule_is_one_sentence(draft: dict[str, Any], field: str | None, words: tuple[str, ...]) -> None:
@@ -86,3 +87,24 @@ def test_a_decided_seed_stays_and_an_open_one_is_decided() -> None:
 def test_steps_run_are_counted_as_diffusers_counts_them(steps: int, strength: float, run: int) -> None:
     assert Img2Img(image=BLOB, num_inference_steps=steps, strength=strength).steps_run == run
     assert Inpaint(image=BLOB, mask_image=BLOB, num_inference_steps=steps).steps_run == steps
+
+
+def test_a_clip_has_bounds_of_its_own() -> None:
+    clip = parse({"task": "img2vid", "image": BLOB})
+    assert (clip.width, clip.height, clip.num_frames, clip.steps_run) == (1024, 576, 25, 25)
+    for field, value in (("num_frames", 1), ("fps", 0), ("motion_bucket_id", -1), ("noise_aug_strength", 1.5), ("width", 1020)):
+        with pytest.raises(InvalidRequest) as caught:
+            parse({"task": "img2vid", "image": BLOB, field: value})
+        assert caught.value.field == field
+    with pytest.raises(InvalidRequest, match=r"min_guidance_scale must be at most max_guidance_scale, 2; got 2\.5"):
+        parse({"task": "img2vid", "image": BLOB, "min_guidance_scale": 2.5, "max_guidance_scale": 2})
+    with pytest.raises(InvalidRequest, match="image is missing"):
+        parse({"task": "img2vid"})
+
+
+@pytest.mark.parametrize("field", sorted(TASKS["img2vid"].unused))
+def test_a_clip_is_told_no_words(field: str) -> None:
+    value = {"modifiers": {"freeu": {}}, "clip_skip": 1, "guidance_scale": 2.0, "rescale_betas_zero_snr": True}.get(field)
+    known = {"emphasis": "none", "prompt_syntax": "compel", "timestep_spacing": "leading"}
+    with pytest.raises(InvalidRequest, match=f"{field} means nothing to img2vid; leave it out"):
+        parse({"task": "img2vid", "image": BLOB, field: known.get(field, "a cat") if value is None else value})

@@ -14,6 +14,7 @@ from torch import nn
 
 from pipelines import devices, loading_memory
 from pipelines.catalog import Catalog
+from pipelines.errors import UnknownName
 from pipelines.events import Finished
 from pipelines.manager import PipelineManager
 from pipelines.offload import Living, home
@@ -42,7 +43,7 @@ ACTIVATIONS = activations((1024, 1024), 8)
     ],
 )
 def test_the_first_way_that_fits(free: float, main: float, ways: dict[str, str]) -> None:
-    found = residence(XL, "unet", int(free * GB), int(main * GB), ACTIVATIONS)
+    found = residence(XL, ["unet"], int(free * GB), int(main * GB), ACTIVATIONS)
     assert {name: way for name, way in found.ways.items() if way != "device"} == ways
     assert found.sentence.endswith(".") and f"{free:.1f} GB free" in found.sentence
     assert found.waits("vae") == ("vae" in ways) and found.way("tiny_decoder") == "device"
@@ -51,17 +52,24 @@ def test_the_first_way_that_fits(free: float, main: float, ways: dict[str, str])
 @given(st.integers(0, 10**11), st.integers(0, 10**11), st.integers(0, 10**10))
 def test_less_room_never_keeps_more_on_the_device(free: int, less: int, needed: int) -> None:
     def kept(room: int) -> int:
-        found = residence(XL, "unet", room, 10**12, needed)
+        found = residence(XL, ["unet"], room, 10**12, needed)
         return sum({"device": size.whole, "blocks": size.in_blocks}.get(found.ways[name], 0) for name, size in XL.items())
 
     assert kept(min(free, less)) <= kept(max(free, less))
-    assert "fp8" not in residence(XL, "unet", free, 10**12, needed).ways.values()  # what is exact comes first
+    assert "fp8" not in residence(XL, ["unet"], free, 10**12, needed).ways.values()  # what is exact comes first
+
+
+def test_all_denoisers_of_a_checkpoint_wait_where_one_must() -> None:
+    two = {"prior": Size(7 * GB, GB), "decoder": Size(3 * GB, GB), "vae": Size(GB, 0)}
+    found = residence(two, ["decoder", "prior"], 6 * GB, 32 * GB, activations((1024, 1024), 8))
+    assert found.ways == {"prior": "blocks", "decoder": "blocks", "vae": "layers"}
 
 
 def test_sizes_by_block() -> None:
     weights = {"conv_in.weight": 1, "down_blocks.0.a": 10, "down_blocks.0.b": 5, "down_blocks.1.a": 7, "mid_block.a.0": 2}
     weights["up_blocks.0.a"] = 20
     assert size_of(weights) == Size(45, 3 + 20 + 15)
+    assert size_of({"down_blocks.0.0.a.weight": 9, "down_blocks.0.1.0.weight": 2, "down_blocks.1.0.a": 4, "clf": 1}) == Size(16, 1 + 9 + 4)
 
 
 def test_numbers_that_suit_the_device() -> None:
@@ -69,6 +77,12 @@ def test_numbers_that_suit_the_device() -> None:
     found = {name: devices.suiting("cuda", name, capability) for name, capability in cards.items()}
     assert list(found.values()) == [torch.float16, torch.float16, torch.float32, torch.float32]
     assert devices.suiting("mps") == torch.float16 and devices.dtype_of(CPU) == torch.float32
+
+
+def test_numbers_by_name() -> None:
+    assert [devices.dtype_named(name) for name in ("auto", "bfloat16", "float16")] == [None, torch.bfloat16, torch.float16]
+    with pytest.raises(UnknownName, match="There is no dtype named 'int8'"):
+        devices.dtype_named("int8")
 
 
 def unet(module: nn.Module) -> torch.Tensor:

@@ -1,0 +1,126 @@
+"""Upscaling as a task: the upscaler alone, and the redrawing in tiles after it."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipelines import infotext
+from pipelines.errors import InvalidRequest
+from pipelines.events import Cancelled, Decoded, Developed, Failed, Step
+from pipelines.request import parse
+from pipelines.rounds import tiles
+from tests.pipelines.engines import Blobs, Shelf, engine, latents, of, request, run, toy
+from tests.pipelines.upscalers import toys
+
+
+@dataclass(frozen=True)
+class Roots:
+    roots: tuple[Path, ...]
+
+
+class WithUpscalers(Shelf):
+    def __init__(self, folder: Path, **models: object) -> None:
+        super().__init__(**models)
+        self.catalog = Roots((folder,))
+
+
+def shelf(folder: Path) -> WithUpscalers:
+    toys.saved(folder / "models" / "upscalers" / "sharp.safetensors", toys.weights(toys.compact(scale=2)))
+    return WithUpscalers(folder / "models", toy=toy(folder))
+
+
+def noise(width: int = 96, height: int = 72) -> Image.Image:
+    return Image.effect_noise((width, height), 90).convert("RGB")
+
+
+def made(events: list) -> Image.Image:
+    (done,) = of(events, Decoded)
+    picture = Image.open(io.BytesIO(done.data))
+    assert picture.size == (done.width, done.height)
+    return picture
+
+
+def test_without_redrawing_it_is_the_upscalers_own_picture(tmp_path: Path) -> None:
+    blobs, picture = Blobs(), noise()
+    asked = request("upscale", image=blobs.add(picture), scale=1.5)
+    events = run(engine(shelf(tmp_path), blobs), asked)
+    assert np.array_equal(np.asarray(made(events)), np.asarray(picture.resize((144, 108), Image.Resampling.LANCZOS)))
+    assert not of(events, Developed) and not of(events, Failed)
+
+
+def test_a_network_tells_how_far_it_is_and_can_be_cancelled(tmp_path: Path) -> None:
+    blobs = Blobs()
+    asked = request("upscale", image=blobs.add(noise(500, 300)), upscaler="sharp.safetensors", scale=2)
+    events = run(engine(shelf(tmp_path), blobs), asked)
+    steps = of(events, Step)
+    assert made(events).size == (1000, 600)
+    assert [each.step for each in steps] == sorted(each.step for each in steps) and 1 < len(steps) <= 10 and steps[-1].total == 10
+    ours = engine(shelf(tmp_path), blobs)
+    again = run(ours, asked, react=lambda event: ours.cancel("0") if isinstance(event, Step) else None)
+    assert isinstance(again[-1], Cancelled) and not of(again, Decoded)
+
+
+def test_redrawing_goes_over_every_tile_and_keeps_what_each_came_to(tmp_path: Path) -> None:
+    blobs, picture = Blobs(), noise()
+    asked = request("upscale", image=blobs.add(picture), scale=2, strength=0.5, overlap=16)
+    events = run(engine(shelf(tmp_path), blobs), asked)
+    larger = picture.resize((192, 144), Image.Resampling.LANCZOS)
+    assert made(events).size == larger.size
+    assert of(events, Step)[-1].step == of(events, Step)[-1].total == 10 + 2 * len(tiles(larger.size, (64, 64), 16))
+    assert not np.array_equal(np.asarray(made(events)), np.asarray(larger))
+    assert latents(events)[0].shape == (1, 4, 8, 8)
+    frames = [Image.open(io.BytesIO(each.frame)).size for each in of(events, Step) if each.frame]
+    assert frames and set(frames) == {larger.size}, "a tile is shown where it belongs"
+    again = run(engine(shelf(tmp_path), blobs), asked)
+    assert np.array_equal(np.asarray(made(events)), np.asarray(made(again)))
+
+
+def test_two_at_once_are_as_each_alone(tmp_path: Path) -> None:
+    blobs = Blobs()
+    asked = [request("upscale", image=blobs.add(noise()), scale=1.5, strength=0.5, seed=seed) for seed in (1, 2)]
+    together = run(engine(shelf(tmp_path), blobs), *asked)
+    for job, one in enumerate(asked):
+        (ours,) = of(together, Decoded, str(job))
+        alone = np.asarray(made(run(engine(shelf(tmp_path), blobs), one))).astype(int)
+        assert np.abs(np.asarray(Image.open(io.BytesIO(ours.data))).astype(int) - alone).max() <= 1
+
+
+@pytest.mark.parametrize("size", [(64, 64), (65, 64), (200, 130), (300, 64), (50, 40)])
+@pytest.mark.parametrize("overlap", [0, 16, 63])
+def test_tiles_cover_everything_and_what_is_laid_over_adds_up_to_white(size: tuple[int, int], overlap: int) -> None:
+    canvas = Image.new("RGB", size)
+    for each in tiles(size, (64, 64), overlap):
+        left, top, right, bottom = each.box
+        assert 0 <= left < right <= size[0] and 0 <= top < bottom <= size[1]
+        assert (right - left, bottom - top) == (min(64, size[0]), min(64, size[1]))
+        canvas = each.stitched(Image.new("RGB", (64, 64), "white"), canvas)
+    # the first tile is laid down whole, and the others only fade in over tiles
+    assert np.asarray(canvas).min() >= 254
+
+
+def test_what_cannot_be_is_told_in_one_sentence(tmp_path: Path) -> None:
+    blobs = Blobs()
+    given = {"task": "upscale", "checkpoint": "toy", "image": blobs.add(noise()), "num_inference_steps": 4, "width": 64, "height": 64}
+    for wrong, sentence in (
+        ({"strength": 0.1}, "leaves no step"),
+        ({"strength": 0.5, "overlap": 64}, "overlap must be below the tile's sides, 64 and 64; got 64"),
+        ({"scale": 9}, "scale should be less than or equal to 8; got 9"),
+    ):
+        with pytest.raises(InvalidRequest, match=sentence):
+            parse(given | wrong)
+    huge = blobs.add(Image.new("RGB", (3000, 3000)))
+    (failed,) = of(run(engine(shelf(tmp_path), blobs), request("upscale", image=huge, scale=3)), Failed)
+    assert "megapixels" in failed.message
+    (failed,) = of(run(engine(shelf(tmp_path), blobs), request("upscale", image=given["image"], upscaler="nobody")), Failed)
+    assert "nobody" in failed.message and "sharp" in failed.message
+
+
+def test_its_text_gives_all_settings_back() -> None:
+    asked = request("upscale", image="0" * 64, scale=3, upscaler="nearest", strength=0.0, overlap=8)
+    said = infotext.parse(infotext.write(asked, asked.seed)).draft
+    for name in ("task", "scale", "upscaler", "strength", "overlap", "width", "height"):
+        assert said.get(name, type(asked).model_fields[name].default) == getattr(asked, name)
