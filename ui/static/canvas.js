@@ -1,74 +1,60 @@
-/** The mask painter: `safelight.canvas.mount(element, options)` puts a picture, its mask and the tools for it into an element. */
+/** The canvas: `safelight.canvas.mount(element, options)` puts a picture, layers to paint on and the tools for it into an element. */
 
-import { CARET_HELP, followKeyboard } from "./canvas_caret.js";
-import { CanvasError, HALF_ALPHA, grayscalePng, readMask, readPicture } from "./canvas_files.js";
-import { Gestures } from "./canvas_input.js";
-import { listenForKeys } from "./canvas_keys.js";
-import { Mask } from "./canvas_mask.js";
-import { emptyState, receivePictures } from "./canvas_sources.js";
-import { Stage } from "./canvas_stage.js";
-import { Tool } from "./canvas_tool.js";
-import { Toolbar } from "./canvas_toolbar.js";
-import { Upload, uploadToStudio } from "./canvas_upload.js";
-import { choosePicture, keyActions, painter, receiver, toolActions } from "./canvas_wiring.js";
+import { composedMask, composedPicture, controlPicture, isUntouched } from "./canvas_compose.js";
+import { Easel } from "./canvas_easel.js";
+import { CanvasError, readMask, readPicture } from "./canvas_files.js";
+import { NO_FRAME, reachesOut } from "./canvas_frame.js";
+import { png } from "./canvas_png.js";
+import { Sheet } from "./canvas_sheet.js";
+import { Outbox, Upload, uploadToStudio } from "./canvas_upload.js";
 
 /**
- * @typedef {import("./canvas_brush.js").Point} Point
- * @typedef {{reason: "picture" | "mask" | "upload", hasPicture: boolean, hasMask: boolean, pictureId: string | null}} Change
+ * @typedef {import("./canvas_frame.js").Frame} Frame
+ * @typedef {import("./canvas_sheet.js").LayerName} LayerName
+ * @typedef {"picture" | "upload" | "frame" | "edit" | LayerName} Reason
+ * @typedef {{reason: Reason, hasPicture: boolean, hasMask: boolean, pictureId: string | null}} Change
  */
 
 /**
  * @typedef {object} Options
+ * @property {LayerName[]} [layers]  those offered: "picture" and some of "sketch", "mask", "control"; picture and mask if not given
+ * @property {import("./canvas_classes.js").NamedColour[]} [classes]  all the colours that the control layer may have: painted with hard
+ *   edges, over a picture that stays
  * @property {(change: Change) => void} [onchange]
  * @property {(sentence: string) => void} [onerror]  without it the sentence is shown in the canvas
- * @property {(blob: Blob) => Promise<string>} [upload]  sends a picture that the user chose and gives its id
+ * @property {(blob: Blob) => Promise<string>} [upload]  sends a picture and gives its id
+ * @property {() => {width: number, height: number}} [blank]  size of an empty canvas to begin with; without it there are none
+ * @property {import("./canvas_keep.js").Shelf} [keep]  where everything is kept until the next visit
  * @property {number} [softness]  0 (hard edges, the mask is black and white) to 1
  * @property {string} [label]
+ * @property {string} [hint]  what to do once there is a picture
  */
 
-/** One mounted canvas. */
-export class MaskCanvas {
+/** One mounted canvas: pictures in and out. What is done by hand is the easel's. */
+export class StudioCanvas extends Easel {
   /**
    * @param {HTMLElement} host
    * @param {Options} options
    */
   constructor(host, options) {
-    this.options = options;
-    this.tool = new Tool(options.softness ?? 0);
+    super(host, { ...options, layers: options.layers ?? ["picture", "mask"] });
+    this.send = options.upload ?? uploadToStudio;
+    this.outbox = new Outbox(this.send);
     /** @type {Upload | null} */ this.upload = null;
     this.turn = 0;
-    this.ending = new AbortController();
-    const { signal } = this.ending;
-
-    this.root = document.createElement("section");
-    this.root.className = "sl-painter";
-    this.root.setAttribute("aria-label", options.label ?? "Mask painter");
-    this.stage = new Stage();
-    this.stage.element.setAttribute("role", "application");
-    this.toolbar = new Toolbar(toolActions(this));
-    this.notice = document.createElement("p");
-    this.notice.className = "sl-painter-notice";
-    this.notice.setAttribute("role", "alert");
-    this.notice.hidden = true;
-    this.stage.element.append(emptyState(() => choosePicture(this)));
-    this.root.append(this.toolbar.element, this.stage.element, this.notice);
-    host.append(this.root);
-
-    this.gestures = new Gestures(this.stage, painter(this), signal);
-    listenForKeys(this.root, this.stage.element, () => this.hasPicture(), keyActions(this), signal);
-    followKeyboard(this, signal);
-    receivePictures(this.root, this.stage.element, receiver(this), signal);
+    /** @type {Promise<boolean>} whether what lay here at the last visit is back */
+    this.restored = this.keeper?.restore().catch(() => false) ?? Promise.resolve(false);
     this.refresh();
   }
 
   /**
-   * Shows a picture and begins with an empty mask.
+   * Shows a picture and begins with empty layers.
    * @param {string | Blob} source
    * @param {string | null} [id]  of the upload, when the studio has the picture already
-   * @param {{keepMask?: boolean}} [how]  keepMask: keep the mask if the new picture has the same size
+   * @param {{keepLayers?: boolean, quietly?: boolean}} [how]  keepLayers: keep them if the new picture has the same size
    * @returns {Promise<boolean>} false when it could not be read (said through onerror) or another picture came first
    */
-  async setPicture(source, id = null, { keepMask = false } = {}) {
+  async setPicture(source, id = null, { keepLayers = false, quietly = false } = {}) {
     const turn = ++this.turn;
     try {
       const picture = await readPicture(source);
@@ -77,19 +63,25 @@ export class MaskCanvas {
         return false;
       }
       this.settle();
-      const old = this.stage.mask;
-      const kept = keepMask && old && old.width === picture.width && old.height === picture.height;
-      const mask = kept ? old : new Mask(picture.width, picture.height, (rect) => this.stage.redrawMask(rect));
-      this.upload = new Upload(picture.blob, id, this.options.upload ?? uploadToStudio);
-      if (!kept) this.tool.suit(picture);
-      this.stage.show(picture, mask);
-      this.#say(null);
-      this.changed("picture");
+      const old = this.stage.sheet;
+      const kept = keepLayers && old?.width === picture.width && old.height === picture.height ? old : null;
+      this.upload = new Upload(picture.blob, id, this.send);
+      kept?.exchange(picture);
+      this.stage.show(kept ?? this.#sheet(picture));
+      if (!kept) this.tool.suit(picture, quietly);
+      this.say(null);
+      if (quietly) this.refresh();
+      else this.changed("picture");
       return true;
     } catch (error) {
-      if (turn === this.turn) this.#complain(error);
+      if (turn === this.turn) this.complain(error);
       return false;
     }
+  }
+
+  /** @param {import("./canvas_files.js").Picture} picture */
+  #sheet(picture) {
+    return new Sheet(picture, this.options.layers, (name, rect) => (rect ? this.stage.redrawLayer(name, rect) : this.reframe()));
   }
 
   clearPicture() {
@@ -97,16 +89,18 @@ export class MaskCanvas {
     if (!this.hasPicture()) return;
     this.settle();
     this.upload = null;
-    this.stage.show(null, null);
+    this.stage.show(null);
     this.changed("picture");
   }
 
   hasPicture() {
-    return this.stage.picture !== null;
+    return this.stage.sheet !== null;
   }
 
+  /** @returns {boolean} whether anything is to be made anew: what is masked, and what the frame adds */
   hasMask() {
-    return this.stage.mask !== null && !this.stage.mask.isEmpty();
+    const { sheet } = this.stage;
+    return Boolean(sheet?.mask && (!sheet.mask.isEmpty() || reachesOut(sheet.frame)));
   }
 
   /** @returns {string | null} the studio's id of the picture; null while there is none yet */
@@ -114,10 +108,17 @@ export class MaskCanvas {
     return this.upload?.id ?? null;
   }
 
-  /** @returns {Promise<string>} the studio's id of the picture, sending it first if need be; throws an Error with one sentence */
+  /** @returns {Promise<string>} the studio's id of the picture as it came, sent first if need be; throws an Error with one sentence */
   async whenUploaded() {
     if (!this.upload) throw new CanvasError("There is no picture yet.");
     return this.upload.finished();
+  }
+
+  /** Sends everything anew when it is next needed, the picture at once: the studio has lost it. */
+  resend() {
+    this.outbox = new Outbox(this.send);
+    if (this.upload) this.upload = new Upload(this.upload.blob, null, this.send);
+    return this.whenUploaded();
   }
 
   /** @returns {Blob | null} the file as it came */
@@ -127,15 +128,69 @@ export class MaskCanvas {
 
   /** @returns {{width: number, height: number} | null} after EXIF rotation */
   pictureSize() {
-    const { picture } = this.stage;
-    return picture && { width: picture.width, height: picture.height };
+    const { sheet } = this.stage;
+    return sheet && { width: sheet.width, height: sheet.height };
   }
 
-  /** @returns {Promise<Blob>} an 8-bit grayscale PNG as large as the picture: white is repainted, black is kept */
-  async exportMask() {
-    if (!this.stage.mask) throw new CanvasError("There is no picture to make a mask for.");
+  /** @returns {Frame} pixels beyond each side of the picture; negative ones cut it */
+  frame() {
+    return { ...(this.stage.sheet?.frame ?? NO_FRAME) };
+  }
+
+  /** @returns {{width: number, height: number} | null} of what is exported */
+  frameSize() {
+    return this.stage.sheet?.framed ?? null;
+  }
+
+  /** @returns {Promise<Blob>} picture and sketch as large as the frame, as PNG; the file as it came where there is nothing to add */
+  async exportPicture() {
+    const sheet = this.#needed("There is no picture yet.");
     this.settle();
-    return grayscalePng(this.stage.mask.levels[0]);
+    const { blob } = sheet.picture;
+    return isUntouched(sheet, this.looks) && blob.type === "image/png" ? blob : composedPicture(sheet, this.looks);
+  }
+
+  /** @returns {Promise<Blob>} an 8-bit grayscale PNG as large as the frame: white is repainted, black is kept */
+  async exportMask() {
+    const sheet = this.#needed("There is no picture to make a mask for.");
+    this.settle();
+    return png(composedMask(sheet));
+  }
+
+  /**
+   * @param {"control" | "mask" | "picture"} name
+   * @returns {Promise<Blob>} a PNG as large as the frame; the control layer lies on black
+   */
+  async exportLayer(name) {
+    if (name === "mask") return this.exportMask();
+    if (name === "picture") return this.exportPicture();
+    this.settle();
+    return controlPicture(this.#needed("There is no picture to draw over."));
+  }
+
+  /** @returns {Promise<string>} the studio's id of the composed picture; nothing is sent that the studio has */
+  async sendPicture() {
+    const sheet = this.#needed("There is no picture yet.");
+    this.settle();
+    if (isUntouched(sheet, this.looks)) return this.whenUploaded();
+    const { revision = 0 } = sheet.sketch ?? {};
+    const key = JSON.stringify([sheet.stamp, revision, sheet.frame, this.looks.sketch]);
+    return this.outbox.id("picture", key, () => this.exportPicture());
+  }
+
+  /** @returns {Promise<string>} the studio's id of the mask */
+  async sendMask() {
+    const sheet = this.#needed("There is no picture to make a mask for.");
+    this.settle();
+    const key = JSON.stringify([sheet.stamp, sheet.mask?.revision, sheet.frame, sheet.overlap]);
+    return this.outbox.id("mask", key, () => this.exportMask());
+  }
+
+  /** @param {string} sentence  to say where there is no picture */
+  #needed(sentence) {
+    const { sheet } = this.stage;
+    if (!sheet) throw new CanvasError(sentence);
+    return sheet;
   }
 
   /**
@@ -145,64 +200,30 @@ export class MaskCanvas {
    */
   async setMask(source) {
     try {
-      const { mask } = this.stage;
-      if (!mask) throw new CanvasError("Choose a picture before its mask.");
-      const bytes = await readMask(source, mask);
-      if (mask !== this.stage.mask) return false;
-      this.edit(() => mask.replace(bytes));
-      this.#say(null);
+      const { sheet } = this.stage;
+      if (!sheet?.mask) throw new CanvasError("Choose a picture before its mask.");
+      const bytes = await readMask(source, sheet);
+      if (sheet !== this.stage.sheet) return false;
+      this.settle();
+      sheet.mask.replace(bytes);
+      this.changed("mask");
+      this.say(null);
       return true;
     } catch (error) {
-      this.#complain(error);
+      this.complain(error);
       return false;
     }
   }
 
-  invert() {
-    this.edit((mask) => mask.invert());
-  }
-
-  clear() {
-    this.edit((mask) => mask.clear());
-  }
-
-  undo() {
-    this.edit((mask) => mask.undo());
-  }
-
-  redo() {
-    this.edit((mask) => mask.redo());
-  }
-
-  fit() {
-    this.stage.view.fit();
-    this.stage.redraw();
-  }
-
-  focus() {
-    this.stage.element.focus();
-  }
-
-  /** Takes everything out of the page and stops listening. */
-  destroy() {
-    this.turn++;
-    this.ending.abort();
-    this.stage.destroy();
-    this.root.remove();
-  }
-
-  /** Ends the stroke that may be under way. */
-  settle() {
-    if (this.stage.mask?.endStroke()) this.changed("mask");
-  }
-
-  /** @param {(mask: Mask) => void} change */
-  edit(change) {
-    const { mask } = this.stage;
-    if (!mask) return;
-    this.settle();
-    change(mask);
-    this.changed("mask");
+  /**
+   * Goes on with a map that was painted elsewhere.
+   * @param {HTMLCanvasElement} paper  as large as the picture
+   */
+  setControl(paper) {
+    const { control } = this.#needed("There is no picture to draw over.");
+    const context = /** @type {CanvasRenderingContext2D} */ (paper.getContext("2d"));
+    control?.restore(new Uint32Array(context.getImageData(0, 0, paper.width, paper.height).data.buffer));
+    this.changed("control");
   }
 
   /**
@@ -216,52 +237,24 @@ export class MaskCanvas {
       await upload.finished();
       if (upload === this.upload) this.changed("upload");
     } catch (error) {
-      if (upload === this.upload) this.#complain(error);
+      if (upload === this.upload) this.complain(error);
     }
   }
 
-  /** @param {unknown} error */
-  #complain(error) {
-    if (!(error instanceof Error)) throw error;
-    if (this.options.onerror) this.options.onerror(error.message);
-    else this.#say(error.message);
-  }
-
-  /** @param {string | null} sentence */
-  #say(sentence) {
-    this.notice.textContent = sentence ?? "";
-    this.notice.hidden = !sentence;
-  }
-
-  /** @param {Change["reason"]} reason */
-  changed(reason) {
-    this.refresh();
-    this.options.onchange?.({ reason, hasPicture: this.hasPicture(), hasMask: this.hasMask(), pictureId: this.pictureId() });
-  }
-
-  refresh() {
-    const { picture, mask, element } = this.stage;
-    this.root.classList.toggle("sl-painter-filled", picture !== null);
-    element.setAttribute("aria-description", picture ? CARET_HELP : "");
-    element.setAttribute("aria-label", picture ? `Picture, ${picture.width} by ${picture.height} pixels` : "No picture yet");
-    this.toolbar.update({
-      picture: picture !== null,
-      tool: this.tool,
-      canUndo: (mask?.history.done.length ?? 0) > 0,
-      canRedo: (mask?.history.undone.length ?? 0) > 0,
-      masked: this.hasMask(),
-      transparent: (picture?.leastAlpha ?? 255) < HALF_ALPHA,
-    });
+  /** Takes everything out of the page and stops listening. */
+  destroy() {
+    this.turn++;
+    super.destroy();
   }
 }
 
 /**
  * @param {HTMLElement} element
  * @param {Options} [options]
- * @returns {MaskCanvas}
+ * @returns {StudioCanvas}
  */
 export function mount(element, options = {}) {
-  return new MaskCanvas(element, options);
+  return new StudioCanvas(element, options);
 }
 
 const global = /** @type {any} */ (window);

@@ -1,10 +1,18 @@
-/** Draws brush strokes into a mask of bytes: exact, hard-edged spans unless softness is asked for. */
+/** Where a brush falls: rows of pixels along a stroke, exact and hard-edged unless softness is asked for. */
 
 /**
- * @typedef {{x: number, y: number, width: number, height: number}} Rect  In mask pixels.
- * @typedef {{x: number, y: number}} Point  In mask pixels; pixel i covers [i, i + 1).
- * @typedef {{width: number, height: number, data: Uint8Array}} Plane
- * @typedef {{size: number, erase: boolean, softness: number}} Brush  Diameter in mask pixels; softness 0 (hard) to 1.
+ * @typedef {{x: number, y: number, width: number, height: number}} Rect  In picture pixels.
+ * @typedef {{x: number, y: number}} Point  In picture pixels; pixel i covers [i, i + 1).
+ * @typedef {{width: number, height: number, data: Uint8Array | Uint32Array}} Plane  One number per pixel.
+ */
+
+/**
+ * @typedef {object} Brush
+ * @property {number} size  diameter in picture pixels
+ * @property {boolean} erase
+ * @property {number} softness  0 (hard) to 1 (fades from the middle on)
+ * @property {number} [colour]  RGB as a little-endian word without alpha; for layers of colour
+ * @property {number} [opacity]  0 to 1; for layers of colour
  */
 
 // A pixel whose centre lies on the rim counts as inside, whatever the last float bit says.
@@ -62,63 +70,68 @@ function rowSpan(a, b, radius, y) {
 }
 
 /**
- * @param {Point} a
- * @param {Point} b
- * @param {number} x
- * @param {number} y
- * @returns {number} distance from (x, y) to the segment a-b
- */
-function distanceTo(a, b, x, y) {
-  const dx = b.x - a.x;
-  const dy = b.y - a.y;
-  const along = dx === 0 && dy === 0 ? 0 : ((x - a.x) * dx + (y - a.y) * dy) / (dx * dx + dy * dy);
-  const t = Math.min(1, Math.max(0, along));
-  return Math.hypot(x - a.x - t * dx, y - a.y - t * dy);
-}
-
-/**
- * The part of the plane that a segment can change, or null when it misses the plane.
- * @param {Plane} plane
+ * The part of a layer that a segment can change, or null when it misses the layer.
+ * @param {{width: number, height: number}} layer
  * @param {Point} a
  * @param {Point} b
  * @param {number} size
  * @returns {Rect | null}
  */
-export function segmentBounds(plane, a, b, size) {
+export function segmentBounds(layer, a, b, size) {
   const reach = size / 2 + 1;
   const x = Math.max(0, Math.floor(Math.min(a.x, b.x) - reach));
   const y = Math.max(0, Math.floor(Math.min(a.y, b.y) - reach));
-  const right = Math.min(plane.width, Math.ceil(Math.max(a.x, b.x) + reach));
-  const bottom = Math.min(plane.height, Math.ceil(Math.max(a.y, b.y) + reach));
+  const right = Math.min(layer.width, Math.ceil(Math.max(a.x, b.x) + reach));
+  const bottom = Math.min(layer.height, Math.ceil(Math.max(a.y, b.y) + reach));
   return right > x && bottom > y ? { x, y, width: right - x, height: bottom - y } : null;
 }
 
 /**
- * Paints (255) or erases (0) every pixel whose centre is within size / 2 of the segment a-b. Both ends must be snapped.
- * @param {Plane} plane
+ * Visits every row of pixels whose centres are within size / 2 of the segment a-b. Both ends must be snapped.
  * @param {Point} a
  * @param {Point} b
  * @param {Brush} brush
  * @param {Rect} bounds  from segmentBounds
+ * @param {(row: number, first: number, last: number, levels: Uint8Array | null) => void} visit  levels: how much of the brush
+ *   each pixel from `first` on gets, 0 to 255; null stands for all of it. The array is used again for the next row.
  */
-export function paintSegment(plane, a, b, brush, bounds) {
-  const { data, width } = plane;
+export function sweep(a, b, brush, bounds, visit) {
   const radius = brush.size / 2;
-  const rim = Math.max(radius * brush.softness, RIM);
+  const levels = brush.softness > 0 ? new Uint8Array(bounds.width) : null;
   for (let row = bounds.y; row < bounds.y + bounds.height; row++) {
     const [lo, hi] = rowSpan(a, b, radius + RIM, row + 0.5);
-    const first = Math.max(0, Math.ceil(lo - 0.5));
-    const last = Math.min(width - 1, Math.floor(hi - 0.5));
+    const first = Math.max(bounds.x, Math.ceil(lo - 0.5));
+    const last = Math.min(bounds.x + bounds.width - 1, Math.floor(hi - 0.5));
     if (first > last) continue;
-    const base = row * width;
-    if (brush.softness <= 0) {
-      data.fill(brush.erase ? 0 : 255, base + first, base + last + 1);
-      continue;
-    }
-    for (let x = first; x <= last; x++) {
-      const depth = (radius + RIM - distanceTo(a, b, x + 0.5, row + 0.5)) / rim;
-      const value = Math.round(255 * Math.min(1, Math.max(0, depth)));
-      data[base + x] = brush.erase ? Math.min(data[base + x], 255 - value) : Math.max(data[base + x], value);
-    }
+    if (levels) fade(levels, a, b, brush, row + 0.5, first, last);
+    visit(row, first, last, levels);
+  }
+}
+
+/**
+ * @param {Uint8Array} levels
+ * @param {Point} a
+ * @param {Point} b
+ * @param {Brush} brush
+ * @param {number} y
+ * @param {number} first
+ * @param {number} last
+ */
+function fade(levels, a, b, brush, y, first, last) {
+  const radius = brush.size / 2 + RIM;
+  const rim = Math.max((brush.size / 2) * brush.softness, RIM);
+  const core = Math.max(0, radius - rim);
+  const dx = b.x - a.x;
+  const dy = b.y - a.y;
+  const length = dx * dx + dy * dy;
+  for (let x = first; x <= last; x++) {
+    const px = x + 0.5 - a.x;
+    const py = y - a.y;
+    const along = length ? Math.min(1, Math.max(0, (px * dx + py * dy) / length)) : 0;
+    const ex = px - along * dx;
+    const ey = py - along * dy;
+    const far = ex * ex + ey * ey;
+    // The root is taken in the rim only: most of a large brush is its core.
+    levels[x - first] = far <= core * core ? 255 : Math.round(255 * Math.max(0, Math.min(1, (radius - Math.sqrt(far)) / rim)));
   }
 }

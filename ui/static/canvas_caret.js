@@ -8,19 +8,19 @@ const WAYS = { ArrowLeft: { x: -1, y: 0 }, ArrowRight: { x: 1, y: 0 }, ArrowUp: 
 export const CARET_HELP = "Arrow keys move the brush, Enter paints, Shift with an arrow key draws a line.";
 
 /**
- * @param {import("./canvas.js").MaskCanvas} canvas
+ * @param {import("./canvas.js").StudioCanvas} canvas
  * @param {AbortSignal} signal
  */
 export function followKeyboard(canvas, signal) {
   const { stage, tool } = canvas;
-  /** @type {{mask: object, at: Point} | null} */
+  /** @type {{sheet: object, at: Point} | null} */
   let caret = null;
 
   /** Where the brush is: in the middle of what is seen when the picture is new. */
   const place = () => {
-    const { view, mask } = stage;
+    const { view, sheet } = stage;
     const middle = view.toPicture({ x: view.stage.width / 2, y: view.stage.height / 2 });
-    return caret && caret.mask === mask ? caret.at : inside(middle, view.picture);
+    return caret && caret.sheet === sheet ? caret.at : inside(middle, view.picture);
   };
 
   const keepInSight = (/** @type {Point} */ at) => {
@@ -35,27 +35,35 @@ export function followKeyboard(canvas, signal) {
 
   const paint = (/** @type {Point} */ from, /** @type {Point} */ to) => {
     canvas.settle();
-    stage.mask?.beginStroke(from, { size: tool.size, erase: tool.erasing, softness: tool.softness });
-    stage.mask?.continueStroke(to, tool.size);
+    const surface = canvas.paintable();
+    surface?.beginStroke(from, tool.brushFor({}));
+    surface?.continueStroke(to, tool.size);
     canvas.settle();
+  };
+
+  /** Strokes draw; other tools act on the place when Enter is pressed, as a click would. */
+  const use = (/** @type {Point} */ from, /** @type {Point} */ to, /** @type {boolean} */ pressed) => {
+    if (tool.strokes) return paint(from, to);
+    if (pressed && tool.kind === "fill") canvas.pour(to);
+    if (pressed && tool.kind === "eyedropper") canvas.pick(to);
   };
 
   stage.element.addEventListener(
     "keydown",
     (event) => {
       const way = WAYS[event.key];
-      const { mask } = stage;
-      if (!mask || event.target !== stage.element || event.ctrlKey || event.metaKey || event.altKey || !(way || event.key === "Enter"))
+      const { sheet } = stage;
+      if (!sheet || event.target !== stage.element || event.ctrlKey || event.metaKey || event.altKey || !(way || event.key === "Enter"))
         return;
       event.preventDefault();
       event.stopPropagation();
       const from = place();
       const step = way ? Math.max(1, Math.round(tool.size / 4)) : 0;
       const to = inside({ x: from.x + (way?.x ?? 0) * step, y: from.y + (way?.y ?? 0) * step }, stage.view.picture);
-      caret = { mask, at: to };
-      if (!way || event.shiftKey) paint(from, to);
+      caret = { sheet, at: to };
+      if (!way || event.shiftKey) use(from, to, !way);
       keepInSight(to);
-      stage.showRing(stage.view.toStage(to), tool.size);
+      stage.showRing(stage.view.toStage(to), tool.strokes ? tool.size : 1, tool.softness);
     },
     { signal },
   );

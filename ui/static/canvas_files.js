@@ -1,4 +1,6 @@
-/** Files in and out of the canvas: checked and decoded pictures, masks read from pictures, masks written as grayscale PNG. */
+/** Files in and out of the canvas: checked and decoded pictures, masks read from pictures, blank pictures to begin with. */
+
+import { png } from "./canvas_png.js";
 
 /**
  * @typedef {object} Picture
@@ -33,12 +35,14 @@ async function fetched(source) {
 
 /**
  * @param {Blob} blob
- * @returns {Promise<boolean>} whether the first bytes are those of a PNG, JPEG or WebP file
+ * @returns {Promise<string | null>} what the first bytes say it is; null when that is no PNG, JPEG or WebP file
  */
-async function looksLikePicture(blob) {
+async function kindOf(blob) {
   const head = new Uint8Array(await blob.slice(0, 12).arrayBuffer());
   const text = String.fromCharCode(...head);
-  return text.startsWith("\x89PNG\r\n\x1a\n") || text.startsWith("\xff\xd8\xff") || (text.startsWith("RIFF") && text.slice(8) === "WEBP");
+  if (text.startsWith("\x89PNG\r\n\x1a\n")) return "image/png";
+  if (text.startsWith("\xff\xd8\xff")) return "image/jpeg";
+  return text.startsWith("RIFF") && text.slice(8) === "WEBP" ? "image/webp" : null;
 }
 
 /**
@@ -65,10 +69,12 @@ async function sizeOf(blob) {
  * @returns {Promise<{blob: Blob, bitmap: ImageBitmap}>}
  */
 async function decode(source) {
-  const blob = await fetched(source);
+  let blob = await fetched(source);
   if (blob.size > LARGEST_FILE) throw new CanvasError(`This file is larger than ${LARGEST_FILE / MEGABYTE} MB.`);
   const unreadable = "This file is not a picture that can be read here; use PNG, JPEG or WebP.";
-  if (!(await looksLikePicture(blob))) throw new CanvasError(unreadable);
+  const kind = await kindOf(blob);
+  if (!kind) throw new CanvasError(unreadable);
+  if (blob.type !== kind) blob = blob.slice(0, blob.size, kind);
   const size = await sizeOf(blob);
   if (!size) throw new CanvasError(unreadable);
   if (size.width * size.height > MOST_PIXELS) {
@@ -162,45 +168,15 @@ export function transparencyMask(picture) {
   return bytes;
 }
 
-const CRC = Uint32Array.from({ length: 256 }, (_, n) => {
-  let value = n;
-  for (let bit = 0; bit < 8; bit++) value = value & 1 ? 0xedb88320 ^ (value >>> 1) : value >>> 1;
-  return value;
-});
-
 /**
- * @param {string} type
- * @param {Uint8Array} body
- * @returns {Uint8Array<ArrayBuffer>}
+ * @param {number} width
+ * @param {number} height
+ * @param {number} colour  RGB as a little-endian word
+ * @returns {Promise<File>} an empty sheet of paper
  */
-function chunk(type, body) {
-  const bytes = new Uint8Array(body.length + 12);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, body.length);
-  for (let i = 0; i < 4; i++) bytes[4 + i] = type.charCodeAt(i);
-  bytes.set(body, 8);
-  let crc = 0xffffffff;
-  for (let i = 4; i < body.length + 8; i++) crc = CRC[(crc ^ bytes[i]) & 255] ^ (crc >>> 8);
-  view.setUint32(body.length + 8, ~crc);
-  return bytes;
-}
-
-/**
- * Writes one byte per pixel as an 8-bit grayscale PNG. Written by hand because a canvas would make it RGBA, and some browsers add
- * noise to what is read from a canvas.
- * @param {{width: number, height: number, data: Uint8Array}} plane
- * @returns {Promise<Blob>}
- */
-export async function grayscalePng({ width, height, data }) {
-  const rows = new Uint8Array((width + 1) * height);
-  for (let y = 0; y < height; y++) rows.set(data.subarray(y * width, (y + 1) * width), y * (width + 1) + 1);
-  const packed = new Blob([rows]).stream().pipeThrough(new CompressionStream("deflate"));
-  const body = new Uint8Array(await new Response(packed).arrayBuffer());
-  const header = new Uint8Array(13);
-  const view = new DataView(header.buffer);
-  view.setUint32(0, width);
-  view.setUint32(4, height);
-  header[8] = 8;
-  const signature = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a);
-  return new Blob([signature, chunk("IHDR", header), chunk("IDAT", body), chunk("IEND", new Uint8Array())], { type: "image/png" });
+export async function blankPicture(width, height, colour) {
+  if (!(width >= 1 && height >= 1 && width * height <= MOST_PIXELS)) throw new CanvasError("An empty canvas needs a width and a height.");
+  const data = new Uint8Array(width * height * 3);
+  for (let i = 0; i < data.length; i++) data[i] = (colour >>> (8 * (i % 3))) & 255;
+  return new File([await png({ width, height, data }, 3)], "Empty canvas", { type: "image/png" });
 }

@@ -1,47 +1,67 @@
-/** Undo and redo for a mask: each step keeps the tiles it changed, packed, never a copy of the whole mask. */
+/** Undo and redo over all layers of a picture: each step keeps the squares it changed, packed, within a bound of memory. */
+
+import { Grid, pack, same, weight } from "./canvas_tiles.js";
 
 /**
  * @typedef {import("./canvas_brush.js").Plane} Plane
  * @typedef {import("./canvas_brush.js").Rect} Rect
- * @typedef {number | Uint8Array} Snapshot  A single value, one bit per pixel (black or white only), or all bytes of a tile.
- * @typedef {{tiles: Map<number, Snapshot>, inverts: boolean}} Step
+ * @typedef {import("./canvas_tiles.js").Snapshot} Snapshot
+ * @typedef {import("./canvas_tiles.js").Values} Values
  */
 
-const TILE = 64;
-const KEPT_STEPS = 100;
-const SURE_STEPS = 50;
-const BYTES_ALLOWED = 48 * 2 ** 20;
+/**
+ * What a step changes.
+ * @typedef {object} Layer
+ * @property {Plane} plane
+ * @property {(rect: Rect) => void} changed  tells that a part looks different now
+ */
 
-/** One record of what can be undone; a step restores by swapping its tiles with what is there, so undo and redo are the same move. */
+/**
+ * A step restores by swapping what it holds with what is there, so undo and redo are the same move.
+ * @typedef {{swap: () => void, bytes: number}} Step
+ */
+
+const KEPT_STEPS = 100;
+const SURE_STEPS = 3;
+const BYTES_ALLOWED = 96 * 2 ** 20;
+
+/** One record of what can be undone. */
 export class History {
-  /** @param {Plane} plane */
-  constructor(plane) {
-    this.plane = plane;
-    this.across = Math.ceil(plane.width / TILE);
-    this.down = Math.ceil(plane.height / TILE);
+  /** @param {number} [allowed]  bytes that all steps together may hold, the last few steps aside */
+  constructor(allowed = BYTES_ALLOWED) {
+    this.allowed = allowed;
     /** @type {Step[]} */ this.done = [];
     /** @type {Step[]} */ this.undone = [];
-    /** @type {Step | null} */ this.open = null;
+    /** @type {{layer: Layer, grid: Grid, before: Map<number, Values>} | null} */ this.open = null;
   }
 
-  begin() {
-    this.open = { tiles: new Map(), inverts: false };
+  /** @param {Layer} layer */
+  begin(layer) {
+    this.open = { layer, grid: new Grid(layer.plane), before: new Map() };
   }
 
   /**
-   * Remembers the tiles under a part that is about to change; cheap when they are remembered already.
+   * Remembers the squares under a part that is about to change; cheap when they are remembered already.
    * @param {Rect} rect
    */
   touch(rect) {
     if (!this.open) throw new Error("touch() needs an open step");
-    const right = Math.floor((rect.x + rect.width - 1) / TILE);
-    const bottom = Math.floor((rect.y + rect.height - 1) / TILE);
-    for (let ty = Math.floor(rect.y / TILE); ty <= bottom; ty++) {
-      for (let tx = Math.floor(rect.x / TILE); tx <= right; tx++) {
-        const index = ty * this.across + tx;
-        if (!this.open.tiles.has(index)) this.open.tiles.set(index, this.#read(index));
-      }
-    }
+    const { layer, grid, before } = this.open;
+    for (const index of grid.under(rect)) if (!before.has(index)) before.set(index, grid.read(layer.plane.data, index));
+  }
+
+  /**
+   * @param {number} index  of a square that the open step has touched
+   * @returns {Values} what was there before the step began
+   */
+  before(index) {
+    return /** @type {Values} */ (this.open?.before.get(index));
+  }
+
+  /** @returns {Rect[]} the squares that the open step has touched */
+  touched() {
+    const { open } = this;
+    return open ? [...open.before.keys()].map((index) => open.grid.area(index)) : [];
   }
 
   /**
@@ -49,178 +69,100 @@ export class History {
    * @returns {boolean} whether anything changed
    */
   commit() {
-    const step = this.open;
+    const { open } = this;
     this.open = null;
-    if (!step || !this.#changed(step)) return false;
-    this.#keep(step);
-    return true;
+    if (!open) return false;
+    const { layer, grid, before } = open;
+    /** @type {Map<number, Snapshot>} */ const kept = new Map();
+    for (const [index, values] of before) {
+      const snapshot = pack(values);
+      if (!same(snapshot, pack(grid.read(layer.plane.data, index)))) kept.set(index, snapshot);
+    }
+    if (kept.size) this.keep(new Squares(layer, grid, kept));
+    return kept.size > 0;
   }
 
-  /** Records an inversion, which is its own undo and needs no tiles. */
-  commitInversion() {
-    this.#keep({ tiles: new Map(), inverts: true });
+  /** Puts the open step's squares back and forgets it. */
+  abandon() {
+    const { open } = this;
+    this.open = null;
+    if (open) new Squares(open.layer, open.grid, open.before).swap();
+  }
+
+  /** @returns {boolean} whether there was anything to undo */
+  undo() {
+    return move(this.done, this.undone);
+  }
+
+  /** @returns {boolean} whether there was anything to redo */
+  redo() {
+    return move(this.undone, this.done);
+  }
+
+  /** Bytes held by all steps. */
+  get bytes() {
+    return [...this.done, ...this.undone].reduce((sum, step) => sum + step.bytes, 0);
   }
 
   /**
-   * Puts the open step's tiles back and forgets it.
-   * @returns {Rect | null} what changed
+   * Keeps a step that has been made; the oldest ones give way.
+   * @param {Step} step
    */
-  abandon() {
-    const step = this.open;
-    this.open = null;
-    return step ? this.#swap(step) : null;
-  }
-
-  /** @returns {Rect | null} what changed, null when there was nothing to undo */
-  undo() {
-    return this.#move(this.done, this.undone);
-  }
-
-  /** @returns {Rect | null} what changed, null when there was nothing to redo */
-  redo() {
-    return this.#move(this.undone, this.done);
-  }
-
-  /** Bytes held by all steps, counting a uniform tile as 8. */
-  get bytes() {
-    let sum = 0;
-    for (const step of [...this.done, ...this.undone]) sum += weight(step);
-    return sum;
-  }
-
-  /** @param {Step} step */
-  #keep(step) {
+  keep(step) {
     this.undone = [];
     this.done.push(step);
-    let bytes = this.bytes;
-    while (this.done.length > KEPT_STEPS || (this.done.length > SURE_STEPS && bytes > BYTES_ALLOWED)) {
-      bytes -= weight(/** @type {Step} */ (this.done.shift()));
+    let { bytes } = this;
+    while (this.done.length > KEPT_STEPS || (this.done.length > SURE_STEPS && bytes > this.allowed)) {
+      bytes -= /** @type {Step} */ (this.done.shift()).bytes;
     }
   }
+}
 
+/**
+ * @param {Step[]} from
+ * @param {Step[]} to
+ */
+function move(from, to) {
+  const step = from.pop();
+  if (!step) return false;
+  to.push(step);
+  step.swap();
+  return true;
+}
+
+/** The step of a stroke or any other edit of pixels. */
+class Squares {
   /**
-   * @param {Step[]} from
-   * @param {Step[]} to
-   * @returns {Rect | null}
+   * @param {Layer} layer
+   * @param {Grid} grid
+   * @param {Map<number, Snapshot>} kept
    */
-  #move(from, to) {
-    const step = from.pop();
-    if (!step) return null;
-    to.push(step);
-    if (!step.inverts) return this.#swap(step);
-    invertBytes(this.plane.data);
-    return { x: 0, y: 0, width: this.plane.width, height: this.plane.height };
+  constructor(layer, grid, kept) {
+    this.layer = layer;
+    this.grid = grid;
+    this.kept = kept;
+    this.bytes = this.#weigh();
   }
 
-  /**
-   * @param {Step} step
-   * @returns {Rect | null}
-   */
-  #swap(step) {
+  swap() {
+    const { data } = this.layer.plane;
     let [left, top, right, bottom] = [Infinity, Infinity, 0, 0];
-    for (const [index, before] of step.tiles) {
-      step.tiles.set(index, this.#read(index));
-      this.#write(index, before);
-      const area = this.#area(index);
+    for (const [index, before] of this.kept) {
+      this.kept.set(index, pack(this.grid.read(data, index)));
+      this.grid.write(data, index, before);
+      const area = this.grid.area(index);
       left = Math.min(left, area.x);
       top = Math.min(top, area.y);
       right = Math.max(right, area.x + area.width);
       bottom = Math.max(bottom, area.y + area.height);
     }
-    return right > left ? { x: left, y: top, width: right - left, height: bottom - top } : null;
+    this.bytes = this.#weigh();
+    if (right > left) this.layer.changed({ x: left, y: top, width: right - left, height: bottom - top });
   }
 
-  /** @param {Step} step */
-  #changed(step) {
-    for (const [index, before] of step.tiles) if (!same(before, this.#read(index))) return true;
-    return false;
+  #weigh() {
+    let sum = 0;
+    for (const snapshot of this.kept.values()) sum += weight(snapshot);
+    return sum;
   }
-
-  /**
-   * @param {number} index
-   * @returns {Rect}
-   */
-  #area(index) {
-    const x = (index % this.across) * TILE;
-    const y = Math.floor(index / this.across) * TILE;
-    return { x, y, width: Math.min(TILE, this.plane.width - x), height: Math.min(TILE, this.plane.height - y) };
-  }
-
-  /**
-   * @param {number} index
-   * @returns {Snapshot}
-   */
-  #read(index) {
-    const { x, y, width, height } = this.#area(index);
-    const bytes = new Uint8Array(width * height);
-    for (let row = 0; row < height; row++) {
-      const from = (y + row) * this.plane.width + x;
-      bytes.set(this.plane.data.subarray(from, from + width), row * width);
-    }
-    return pack(bytes);
-  }
-
-  /**
-   * @param {number} index
-   * @param {Snapshot} snapshot
-   */
-  #write(index, snapshot) {
-    const { x, y, width, height } = this.#area(index);
-    const bytes = unpack(snapshot, width * height);
-    for (let row = 0; row < height; row++) {
-      this.plane.data.set(bytes.subarray(row * width, (row + 1) * width), (y + row) * this.plane.width + x);
-    }
-  }
-}
-
-/**
- * @param {Uint8Array} bytes
- * @returns {Snapshot}
- */
-function pack(bytes) {
-  // Plain loops: whole-mask edits pack every pixel, and a callback per pixel would be felt.
-  let i = 1;
-  while (i < bytes.length && bytes[i] === bytes[0]) i++;
-  if (i === bytes.length) return bytes[0];
-  i = 0;
-  while (i < bytes.length && (bytes[i] === 0 || bytes[i] === 255)) i++;
-  if (i < bytes.length) return bytes;
-  const bits = new Uint8Array(Math.ceil(bytes.length / 8));
-  for (i = 0; i < bytes.length; i++) if (bytes[i]) bits[i >> 3] |= 1 << (i & 7);
-  return bits;
-}
-
-/**
- * @param {Snapshot} snapshot
- * @param {number} length
- * @returns {Uint8Array}
- */
-function unpack(snapshot, length) {
-  if (typeof snapshot === "number") return new Uint8Array(length).fill(snapshot);
-  if (snapshot.length === length) return snapshot;
-  const bytes = new Uint8Array(length);
-  for (let i = 0; i < length; i++) if (snapshot[i >> 3] & (1 << (i & 7))) bytes[i] = 255;
-  return bytes;
-}
-
-/**
- * @param {Snapshot} a
- * @param {Snapshot} b
- */
-function same(a, b) {
-  if (typeof a === "number" || typeof b === "number") return a === b;
-  return a.length === b.length && a.every((value, i) => value === b[i]);
-}
-
-/** @param {Step} step */
-function weight(step) {
-  let sum = 0;
-  for (const snapshot of step.tiles.values()) sum += typeof snapshot === "number" ? 8 : snapshot.length;
-  return sum;
-}
-
-/** @param {Uint8Array} data  its buffer is a whole number of 4-byte words */
-export function invertBytes(data) {
-  const words = new Uint32Array(data.buffer);
-  for (let i = 0; i < words.length; i++) words[i] = ~words[i];
 }

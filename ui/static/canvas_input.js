@@ -7,7 +7,9 @@
  * @typedef {object} Painter
  * @property {() => boolean} ready  whether there is a picture
  * @property {(event: PointerEvent) => boolean} paints  whether a drag of this pointer paints (else it moves the picture)
- * @property {(event: PointerEvent) => number} sizeFor  brush size, with pressure if that is on
+ * @property {(event: PointerEvent) => number} sizeFor  brush size, with pressure if that is on; 0 for tools without one
+ * @property {(event: PointerEvent) => string} cursor  "brush", "cross", "pick" or "hand": what the pointer would do
+ * @property {() => number} softness  of the brush, 0 to 1
  * @property {(point: Point, event: PointerEvent) => void} begin
  * @property {(point: Point, event: PointerEvent) => void} draw
  * @property {() => void} end
@@ -67,10 +69,23 @@ export class Gestures {
     this.#become("idle");
   }
 
-  #cursor() {
-    const hand = this.spaceHeld || this.mode === "pan" || this.mode === "pinch";
-    this.stage.element.dataset.cursor = !this.painter.ready() ? "" : !hand ? "brush" : this.mode === "idle" ? "hand" : "grip";
+  /** @param {PointerEvent | undefined} [event] */
+  #cursor(event = this.hovering?.event) {
+    const moves = this.mode === "pan" || this.mode === "pinch";
+    const hand = this.spaceHeld || moves;
+    const idle = this.mode === "idle" && event ? this.painter.cursor(event) : "brush";
+    const shown = moves ? "grip" : this.spaceHeld ? "hand" : this.mode === "stroke" ? this.stage.element.dataset.cursor : idle;
+    this.stage.element.dataset.cursor = this.painter.ready() ? shown : "";
     if (hand) this.stage.showRing(null);
+  }
+
+  /**
+   * @param {Point} at
+   * @param {PointerEvent} event
+   */
+  #ring(at, event) {
+    const size = this.painter.sizeFor(event);
+    this.stage.showRing(size ? at : null, size, this.painter.softness());
   }
 
   /** @param {"idle" | "stroke" | "pan" | "pinch"} mode */
@@ -98,7 +113,7 @@ export class Gestures {
     if (event.button === 1 || this.spaceHeld || !this.painter.paints(event)) return this.#become("pan");
     this.#become("stroke");
     this.painter.begin(this.stage.view.toPicture(at), event);
-    this.stage.showRing(at, this.painter.sizeFor(event));
+    this.#ring(at, event);
   }
 
   /** @param {PointerEvent} event */
@@ -137,8 +152,9 @@ export class Gestures {
 
   /** Shows the brush where the pointer rests, after its size or the zoom has changed. */
   refreshRing() {
-    if (!this.hovering || this.stage.element.dataset.cursor !== "brush") return;
-    this.stage.showRing(this.hovering.at, this.painter.sizeFor(this.hovering.event));
+    this.#cursor();
+    if (!this.hovering || this.spaceHeld) return;
+    this.#ring(this.hovering.at, this.hovering.event);
   }
 
   /**
@@ -152,7 +168,7 @@ export class Gestures {
     } else {
       const between = event.getCoalescedEvents?.() ?? [];
       for (const each of between.length ? between : [event]) this.painter.draw(this.stage.view.toPicture(this.stage.locate(each)), each);
-      this.stage.showRing(at, this.painter.sizeFor(event));
+      this.#ring(at, event);
     }
     this.last = at;
   }

@@ -2,18 +2,24 @@
 
 /**
  * @typedef {object} KeyActions
- * @property {() => void} brush
- * @property {() => void} eraser
+ * @property {(kind: import("./canvas_tool.js").Kind) => void} hold  takes a tool
  * @property {(direction: 1 | -1) => void} resize
+ * @property {(direction: 1 | -1) => void} harden
  * @property {() => void} undo
  * @property {() => void} redo
  * @property {() => void} clear
  * @property {() => void} invert
  * @property {() => void} fit
+ * @property {() => void} actual
  * @property {(factor: number) => void} zoom
+ * @property {() => void} copy
+ * @property {() => void} help
  * @property {() => boolean} escape  whether it had anything to take back
  * @property {(held: boolean) => void} space
  */
+
+/** @type {Record<string, import("./canvas_tool.js").Kind>} */
+const TOOLS = { b: "brush", e: "eraser", l: "lasso", r: "rectangle", g: "fill", i: "eyedropper", f: "frame" };
 
 const TYPED_INPUTS = /^(?:text|search|url|tel|email|password|number|date|time|month|week|datetime-local)$/;
 
@@ -45,21 +51,24 @@ function actionFor(event, act) {
   const key = event.key.toLowerCase();
   if (command && !event.altKey) {
     if (key === "z") return event.shiftKey ? act.redo : act.undo;
-    return key === "y" ? act.redo : undefined;
+    if (key === "c") return getSelection()?.isCollapsed === false ? undefined : act.copy;
+    return { y: act.redo, i: act.invert }[key];
   }
   if (command || event.altKey) return undefined;
+  if (TOOLS[key]) return () => act.hold(TOOLS[key]);
   /** @type {Record<string, () => void>} */
   const plain = {
-    b: act.brush,
-    e: act.eraser,
     "[": () => act.resize(-1),
     "]": () => act.resize(1),
+    "{": () => act.harden(-1),
+    "}": () => act.harden(1),
     delete: act.clear,
-    i: act.invert,
     0: act.fit,
+    1: act.actual,
     "+": () => act.zoom(1.25),
     "=": () => act.zoom(1.25),
     "-": () => act.zoom(0.8),
+    "?": act.help,
   };
   return plain[key];
 }
@@ -78,14 +87,17 @@ export function listenForKeys(root, stage, ready, act, signal) {
     act.space(false);
   };
   const down = (/** @type {KeyboardEvent} */ event) => {
-    if (event.defaultPrevented || !ready() || !isAttended(root)) return;
+    const card = event.target instanceof Element ? event.target.closest("dialog") : null;
+    if (event.defaultPrevented || (card && !card.contains(root)) || !ready() || !isAttended(root)) return;
     if (event.key === " " && (stage.matches(":hover") || document.activeElement === stage)) {
       event.preventDefault();
       if (!held) act.space((held = true));
       return;
     }
     if (event.key === "Escape") {
-      if (act.escape()) event.stopPropagation();
+      if (!act.escape()) return;
+      event.stopPropagation();
+      event.preventDefault(); // a card around the canvas stays open too
       return;
     }
     const action = actionFor(event, act);

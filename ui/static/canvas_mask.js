@@ -1,49 +1,37 @@
-/** The mask of one picture: bytes at full picture resolution (255 = repaint, 0 = keep), strokes, whole-mask edits, undo. */
+/** The mask of one picture: bytes at full picture resolution (255 = repaint, 0 = keep). */
 
-import { paintSegment, segmentBounds, snap } from "./canvas_brush.js";
-import { History, invertBytes } from "./canvas_history.js";
+import { Surface } from "./canvas_surface.js";
 
 /**
  * @typedef {import("./canvas_brush.js").Brush} Brush
- * @typedef {import("./canvas_brush.js").Plane} Plane
- * @typedef {import("./canvas_brush.js").Point} Point
  * @typedef {import("./canvas_brush.js").Rect} Rect
+ * @typedef {{width: number, height: number, data: Uint8Array}} Bytes
  */
 
 const SMALLEST_LEVEL = 512;
 
-/** Bytes and their history. `onpaint(rect)` tells which part looks different now. */
-export class Mask {
+/** Bytes with smaller and smaller copies to look at. */
+export class Mask extends Surface {
   /**
    * @param {number} width
    * @param {number} height
+   * @param {import("./canvas_history.js").History} history
    * @param {(rect: Rect) => void} onpaint
    */
-  constructor(width, height, onpaint) {
-    this.width = width;
-    this.height = height;
-    this.onpaint = onpaint;
+  constructor(width, height, history, onpaint) {
+    super(width, height, history, onpaint);
     /**
      * Level 0 is the mask; each next level is half as large and white where anything beneath is, so no thin stroke vanishes from sight.
-     * @type {Plane[]}
+     * @type {Bytes[]}
      */
-    this.levels = [plane(width, height)];
+    this.levels = [bytes(width, height)];
     for (let last = this.levels[0]; Math.max(last.width, last.height) > SMALLEST_LEVEL; last = this.levels[this.levels.length - 1]) {
-      this.levels.push(plane(Math.ceil(last.width / 2), Math.ceil(last.height / 2)));
+      this.levels.push(bytes(Math.ceil(last.width / 2), Math.ceil(last.height / 2)));
     }
-    this.history = new History(this.levels[0]);
-    /** @type {{brush: Brush, at: Point} | null} */ this.stroke = null;
-    /** @type {boolean | null} */ this.knownEmpty = true;
   }
 
-  get data() {
-    return this.levels[0].data;
-  }
-
-  /** @returns {boolean} whether nothing is to be repainted */
-  isEmpty() {
-    this.knownEmpty ??= allZero(this.data);
-    return this.knownEmpty;
+  get plane() {
+    return this.levels[0];
   }
 
   /**
@@ -67,128 +55,65 @@ export class Mask {
   }
 
   /**
-   * @param {Point} point  anywhere, also outside the picture
+   * @param {number} row
+   * @param {number} first
+   * @param {number} last
+   * @param {Uint8Array | null} levels
    * @param {Brush} brush
    */
-  beginStroke(point, brush) {
-    this.history.begin();
-    this.stroke = { brush, at: snap(point, brush.size) };
-    this.#segment(this.stroke.at, this.stroke.at);
+  paintRow(row, first, last, levels, { erase }) {
+    const { data } = this.plane;
+    const base = row * this.width;
+    if (!levels) {
+      data.fill(erase ? 0 : 255, base + first, base + last + 1);
+      return;
+    }
+    for (let x = first; x <= last; x++) {
+      const level = levels[x - first];
+      data[base + x] = erase ? Math.min(data[base + x], 255 - level) : Math.max(data[base + x], level);
+    }
   }
 
-  /**
-   * @param {Point} point
-   * @param {number} size  pressure may have changed it
-   */
-  continueStroke(point, size) {
-    if (!this.stroke) return;
-    const { at, brush } = this.stroke;
-    const to = snap(point, size);
-    if (to.x === at.x && to.y === at.y && size === brush.size) return;
-    this.stroke = { brush: { ...brush, size }, at: to };
-    this.#segment(at, to);
-  }
-
-  /** @returns {boolean} whether the stroke changed anything */
-  endStroke() {
-    if (!this.stroke) return false;
-    this.stroke = null;
-    return this.history.commit();
-  }
-
-  /** Takes the open stroke back as if it had never begun. */
-  cancelStroke() {
-    this.stroke = null;
-    this.#show(this.history.abandon());
-  }
-
+  /** An inversion is its own undo and needs no copies. */
   invert() {
-    invertBytes(this.data);
-    this.history.commitInversion();
-    this.#show(this.#everything());
+    const turn = () => {
+      const words = new Uint32Array(this.plane.data.buffer);
+      for (let i = 0; i < words.length; i++) words[i] = ~words[i];
+      this.#unpad();
+      this.changed(this.everything);
+    };
+    turn();
+    this.history.keep({ swap: turn, bytes: 8 });
   }
 
-  /** @returns {boolean} whether there was anything to clear */
-  clear() {
-    return this.replace(new Uint8Array(this.width * this.height));
-  }
-
-  /**
-   * @param {Uint8Array} bytes  width * height values
-   * @returns {boolean} whether anything changed
-   */
-  replace(bytes) {
-    this.history.begin();
-    this.history.touch(this.#everything());
-    this.data.set(bytes);
-    const changed = this.history.commit();
-    if (changed) this.#show(this.#everything());
-    return changed;
-  }
-
-  /** @returns {boolean} whether there was anything to undo */
-  undo() {
-    return this.#show(this.history.undo());
-  }
-
-  /** @returns {boolean} whether there was anything to redo */
-  redo() {
-    return this.#show(this.history.redo());
-  }
-
-  /** @returns {Rect} */
-  #everything() {
-    return { x: 0, y: 0, width: this.width, height: this.height };
-  }
-
-  /**
-   * @param {Point} from
-   * @param {Point} to
-   */
-  #segment(from, to) {
-    const { brush } = /** @type {{brush: Brush}} */ (this.stroke);
-    const bounds = segmentBounds(this.levels[0], from, to, brush.size);
-    if (!bounds) return;
-    this.history.touch(bounds);
-    paintSegment(this.levels[0], from, to, brush, bounds);
-    this.#show(bounds);
-  }
-
-  /**
-   * @param {Rect | null} rect
-   * @returns {boolean} whether there was anything to show
-   */
-  #show(rect) {
-    if (!rect) return false;
-    this.knownEmpty = null;
+  /** @param {Rect} rect */
+  changed(rect) {
     let part = rect;
     for (let i = 1; i < this.levels.length; i++) part = halve(this.levels[i - 1], this.levels[i], part);
-    this.onpaint(rect);
-    return true;
+    super.changed(rect);
   }
-}
 
-/** @param {Uint8Array} data  starts a buffer; read four bytes at a time, for masks have millions */
-function allZero(data) {
-  const words = new Uint32Array(data.buffer, 0, data.length >> 2);
-  for (let i = 0; i < words.length; i++) if (words[i] !== 0) return false;
-  return data.subarray(words.length * 4).every((value) => value === 0);
+  /** The bytes between the last pixel and the end of the last word are no pixels and stay 0. */
+  #unpad() {
+    const { data } = this.plane;
+    new Uint8Array(data.buffer).fill(0, data.length);
+  }
 }
 
 /**
  * @param {number} width
  * @param {number} height
- * @returns {Plane} all black; its buffer is padded to whole words so that it can be read and turned four pixels at a time
+ * @returns {Bytes} all black; its buffer is padded to whole words so that it can be read and turned four pixels at a time
  */
-function plane(width, height) {
+function bytes(width, height) {
   const length = width * height;
   return { width, height, data: new Uint8Array(new ArrayBuffer(Math.ceil(length / 4) * 4), 0, length) };
 }
 
 /**
  * Brings one level up to date with the part that changed in the level above it.
- * @param {Plane} large
- * @param {Plane} small
+ * @param {Bytes} large
+ * @param {Bytes} small
  * @param {Rect} rect  in pixels of `large`
  * @returns {Rect} the same part in pixels of `small`
  */

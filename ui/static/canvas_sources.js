@@ -7,7 +7,7 @@ const ACCEPTED = "image/png,image/jpeg,image/webp";
 
 /**
  * @typedef {object} Receiver
- * @property {() => boolean} hasPicture
+ * @property {() => boolean} takesMask  whether a file may be the mask of the picture that is there
  * @property {(source: Blob | string) => void} picture
  * @property {(source: Blob | string) => void} mask
  */
@@ -27,14 +27,17 @@ export function chooseFile(then) {
 /**
  * What is seen while there is no picture.
  * @param {() => void} choose
+ * @param {string} hint  what to do next
+ * @param {HTMLElement | null} blank  another way to begin
  */
-export function emptyState(choose) {
+export function emptyState(choose, hint, blank) {
   const element = document.createElement("div");
   element.className = "sl-painter-empty";
   element.innerHTML = `${icon("picture")}<p class="sl-painter-ways"><strong>Drop a picture here</strong>, paste one, or</p>
     <button type="button" class="sl-painter-choose">Choose a picture</button>
-    <p class="sl-painter-hint">PNG, JPEG or WebP. Then paint over what should be made anew.</p>`;
+    <p class="sl-painter-hint">PNG, JPEG or WebP. ${hint}</p>`;
   element.querySelector("button")?.addEventListener("click", choose);
+  if (blank) element.append(blank);
   return element;
 }
 
@@ -70,7 +73,7 @@ class DropZones {
   show(event) {
     this.element.hidden = !event;
     if (!event) return;
-    this.zones[1].hidden = !this.receiver.hasPicture();
+    this.zones[1].hidden = !this.receiver.takesMask();
     this.zones[0].classList.toggle("sl-painter-over", !this.overMask(event));
     this.zones[1].classList.toggle("sl-painter-over", this.overMask(event));
   }

@@ -1,23 +1,26 @@
-/** The stage: a picture canvas below, an overlay canvas above, a brush ring on top; draws at most once per frame and only what changed. */
+/** The stage: a canvas with picture and colours, one with the mask's veil, a brush ring; draws once per frame and only what changed. */
 
-import { paintOverlay } from "./canvas_overlay.js";
 import { snap } from "./canvas_brush.js";
+import { union } from "./canvas_colour.js";
+import { Marks } from "./canvas_marks.js";
+import { paintOverlay } from "./canvas_overlay.js";
+import { halvings, paintLayers } from "./canvas_paint.js";
 import { View } from "./canvas_view.js";
 
 /**
  * @typedef {import("./canvas_brush.js").Point} Point
  * @typedef {import("./canvas_brush.js").Rect} Rect
- * @typedef {import("./canvas_files.js").Picture} Picture
- * @typedef {import("./canvas_mask.js").Mask} Mask
+ * @typedef {import("./canvas_sheet.js").Sheet} Sheet
  */
 
-const SMALLEST_COPY = 512;
 const FLASH_MS = 900;
 
 /** Owns the pixels on screen. */
 export class Stage {
-  constructor() {
+  /** @param {import("./canvas_compose.js").Looks} looks  which layers are seen, and how strongly */
+  constructor(looks) {
     this.view = new View();
+    this.looks = looks;
     this.element = document.createElement("div");
     this.element.className = "sl-painter-stage";
     this.element.tabIndex = 0;
@@ -27,33 +30,42 @@ export class Stage {
     this.ring = document.createElement("div");
     this.ring.className = "sl-painter-ring";
     this.ring.hidden = true;
-    this.element.append(this.lower, this.upper, this.ring);
+    this.marks = new Marks();
+    this.element.append(this.lower, this.upper, this.marks.frame, this.marks.lines, this.ring);
     this.below = /** @type {CanvasRenderingContext2D} */ (this.lower.getContext("2d"));
     this.above = /** @type {CanvasRenderingContext2D} */ (this.upper.getContext("2d"));
-    /** @type {Picture | null} */ this.picture = null;
-    /** @type {Mask | null} */ this.mask = null;
+    /** @type {Sheet | null} */ this.sheet = null;
+    /** @type {ImageBitmap | null} */ this.bitmap = null;
     /** @type {(ImageBitmap | HTMLCanvasElement)[]} */ this.copies = [];
-    this.frame = 0;
+    this.request = 0;
     this.flash = 0;
     this.stale = false;
     /** @type {Rect | null} */ this.dirty = null;
+    /** @type {Rect | null} */ this.dirtyMask = null;
+    /** What drawing has cost so far: frames, and device pixels painted in both canvases. */
+    this.work = { frames: 0, below: 0, above: 0 };
+    this.onview = () => {};
     this.watcher = new ResizeObserver(() => this.#measure());
     this.watcher.observe(this.element);
   }
 
-  /**
-   * @param {Picture | null} picture
-   * @param {Mask | null} mask
-   */
-  show(picture, mask) {
-    if (this.picture && this.picture !== picture) this.picture.bitmap.close();
-    this.picture = picture;
-    this.mask = mask;
-    this.copies = picture ? halvings(picture.bitmap) : [];
+  get picture() {
+    return this.sheet?.picture ?? null;
+  }
+
+  /** @param {Sheet | null} sheet */
+  show(sheet) {
+    const bitmap = sheet?.picture.bitmap ?? null;
+    if (this.bitmap !== bitmap) this.bitmap?.close();
+    if (this.bitmap !== bitmap) this.copies = bitmap ? halvings(bitmap) : [];
+    this.bitmap = bitmap;
+    this.sheet = sheet;
     this.ring.hidden = true;
-    if (picture) {
-      this.element.style.setProperty("--sl-painter-ratio", `${picture.width} / ${picture.height}`);
-      this.view.setPicture(picture);
+    this.marks.line(null, this.view);
+    if (sheet) {
+      this.element.style.setProperty("--sl-painter-ratio", `${sheet.width} / ${sheet.height}`);
+      this.view.setPicture(sheet);
+      this.view.setFrame(sheet.frame, true);
     }
     this.redraw();
   }
@@ -61,21 +73,18 @@ export class Stage {
   /** Draws everything in the next frame. */
   redraw() {
     this.stale = true;
-    this.#request();
+    this.#ask();
   }
 
   /**
-   * Draws a changed part of the mask in the next frame.
+   * Draws a changed part of a layer in the next frame.
+   * @param {string} name
    * @param {Rect} rect  in picture pixels
    */
-  redrawMask(rect) {
-    const d = this.dirty;
-    const x = d ? Math.min(d.x, rect.x) : rect.x;
-    const y = d ? Math.min(d.y, rect.y) : rect.y;
-    const right = Math.max(rect.x + rect.width, d ? d.x + d.width : 0);
-    const bottom = Math.max(rect.y + rect.height, d ? d.y + d.height : 0);
-    this.dirty = { x, y, width: right - x, height: bottom - y };
-    this.#request();
+  redrawLayer(name, rect) {
+    if (name === "mask") this.dirtyMask = union(this.dirtyMask, rect);
+    else this.dirty = union(this.dirty, rect);
+    this.#ask();
   }
 
   /**
@@ -94,35 +103,39 @@ export class Stage {
    * Shows how much the brush would cover at this place, or hides the ring.
    * @param {Point | null} point  on the stage
    * @param {number} [size]  in picture pixels
+   * @param {number} [softness]  0 to 1; the inner ring is where the brush begins to fade
    */
-  showRing(point, size = 1) {
+  showRing(point, size = 1, softness = 0) {
     clearTimeout(this.flash);
-    this.ring.hidden = !point || !this.picture;
-    if (!point) return;
+    this.ring.hidden = !point || !this.picture || !size;
+    if (!point || !size) return;
     const { ratio, scale } = this.view;
     const centre = this.view.toStage(snap(this.view.toPicture(point), size));
     const shown = scale >= 1 ? centre : point;
     const diameter = Math.max(4, (size * scale) / ratio);
     this.ring.style.width = this.ring.style.height = `${diameter}px`;
     this.ring.style.transform = `translate(${shown.x / ratio - diameter / 2}px, ${shown.y / ratio - diameter / 2}px)`;
+    this.ring.style.setProperty("--sl-painter-core", `${(diameter / 2) * softness}px`);
+    this.ring.classList.toggle("sl-painter-soft", softness > 0.02 && diameter > 16);
   }
 
   /**
    * Shows the ring for a moment, where no pointer would hide it again.
    * @param {Point} point  on the stage
    * @param {number} size  in picture pixels
+   * @param {number} softness
    */
-  flashRing(point, size) {
-    this.showRing(point, size);
+  flashRing(point, size, softness) {
+    this.showRing(point, size, softness);
     this.flash = window.setTimeout(() => this.showRing(null), FLASH_MS);
   }
 
   destroy() {
     clearTimeout(this.flash);
-    cancelAnimationFrame(this.frame);
+    cancelAnimationFrame(this.request);
     this.watcher.disconnect();
-    this.picture?.bitmap.close();
-    this.picture = this.mask = null;
+    this.bitmap?.close();
+    this.sheet = this.bitmap = null;
     this.copies = [];
     this.element.remove();
   }
@@ -142,66 +155,47 @@ export class Stage {
     this.#draw();
   }
 
-  #request() {
-    this.frame ||= requestAnimationFrame(() => this.#draw());
+  #ask() {
+    this.request ||= requestAnimationFrame(() => this.#draw());
   }
 
   #draw() {
-    cancelAnimationFrame(this.frame);
-    this.frame = 0;
-    const { stale, dirty } = this;
+    cancelAnimationFrame(this.request);
+    this.request = 0;
+    const { stale, dirty, dirtyMask, sheet } = this;
     this.stale = false;
-    this.dirty = null;
+    this.dirty = this.dirtyMask = null;
+    this.work.frames++;
     if (stale) {
-      this.below.clearRect(0, 0, this.lower.width, this.lower.height);
       this.above.clearRect(0, 0, this.upper.width, this.upper.height);
-      if (this.picture) this.#drawPicture(this.picture);
+      this.below.clearRect(0, 0, this.lower.width, this.lower.height);
+      this.marks.place(sheet, this.view);
+      this.onview();
     }
-    const part = stale ? this.mask?.bounds() : dirty;
-    if (!this.mask || !part) return;
-    const area = this.view.covered(part, 1 + Math.ceil(this.view.ratio));
-    if (area) paintOverlay(this.above, this.mask, this.view, area);
+    if (!sheet) return;
+    this.#drawBelow(sheet, stale ? { x: 0, y: 0, width: this.lower.width, height: this.lower.height } : this.#around(dirty));
+    this.upper.style.opacity = String(this.looks.mask.shown ? this.looks.mask.opacity : 0);
+    const area = this.#around(stale ? (sheet.mask?.bounds() ?? null) : dirtyMask);
+    if (!sheet.mask || !area) return;
+    this.work.above += area.width * area.height;
+    paintOverlay(this.above, sheet.mask, this.view, area);
   }
 
-  /** @param {Picture} picture */
-  #drawPicture(picture) {
-    const { view, below } = this;
-    let level = 0;
-    while (level + 1 < this.copies.length && view.scale * 2 ** (level + 1) <= 1) level++;
-    const copy = this.copies[level];
-    const scale = (picture.width * view.scale) / copy.width;
-    const down = (picture.height * view.scale) / copy.height;
-    // Only what is in sight is drawn, cut at whole source pixels so that nothing shifts.
-    const x = Math.max(0, Math.floor(-view.left / scale) - 1);
-    const y = Math.max(0, Math.floor(-view.top / down) - 1);
-    const right = Math.min(copy.width, Math.ceil((view.stage.width - view.left) / scale) + 1);
-    const bottom = Math.min(copy.height, Math.ceil((view.stage.height - view.top) / down) + 1);
-    if (right <= x || bottom <= y) return;
-    const target = [view.left + x * scale, view.top + y * down, (right - x) * scale, (bottom - y) * down];
-    below.imageSmoothingEnabled = !view.crisp;
-    if (picture.leastAlpha < 255) {
-      // The engine, too, lays transparent pictures over white.
-      below.fillStyle = "#fff";
-      below.fillRect(target[0], target[1], target[2], target[3]);
-    }
-    below.drawImage(copy, x, y, right - x, bottom - y, target[0], target[1], target[2], target[3]);
+  /**
+   * @param {Sheet} sheet
+   * @param {Rect | null} area
+   */
+  #drawBelow(sheet, area) {
+    if (!area) return;
+    this.work.below += area.width * area.height;
+    paintLayers(this.below, sheet, this.copies, this.looks, this.view, area);
   }
-}
 
-/**
- * The picture and smaller and smaller copies: each half as large, so that zooming out of a large picture is smooth and quick.
- * @param {ImageBitmap} bitmap
- * @returns {(ImageBitmap | HTMLCanvasElement)[]}
- */
-function halvings(bitmap) {
-  /** @type {(ImageBitmap | HTMLCanvasElement)[]} */
-  const copies = [bitmap];
-  for (let last = copies[0]; Math.max(last.width, last.height) > 2 * SMALLEST_COPY; last = copies[copies.length - 1]) {
-    const copy = document.createElement("canvas");
-    copy.width = Math.ceil(last.width / 2);
-    copy.height = Math.ceil(last.height / 2);
-    copy.getContext("2d")?.drawImage(last, 0, 0, copy.width, copy.height);
-    copies.push(copy);
+  /**
+   * @param {Rect | null} part  in picture pixels
+   * @returns {Rect | null} in device pixels
+   */
+  #around(part) {
+    return part && this.view.covered(part, 1 + Math.ceil(this.view.ratio));
   }
-  return copies;
 }

@@ -2,7 +2,8 @@
 
 /** @typedef {import("./canvas_brush.js").Point} Point */
 
-const MARGIN = 10;
+const MARGIN = 14;
+const ROOM = 0.12;
 const MOST_ZOOM = 64;
 const SMALL = 256;
 const CRISP_FROM = 4;
@@ -13,18 +14,39 @@ const VISIBLE = 48;
 export class View {
   constructor() {
     this.picture = { width: 0, height: 0 };
+    /** How far the frame reaches beyond the picture on each side: it belongs to what is seen. */
+    this.beyond = { left: 0, top: 0, right: 0, bottom: 0 };
     this.stage = { width: 0, height: 0 };
     this.ratio = 1;
     this.scale = 1;
     this.x = 0;
     this.y = 0;
     this.fitted = true;
+    /** Whether there is room around what is fitted: to drag the frame into. */
+    this.roomy = false;
   }
 
   /** @param {{width: number, height: number}} size */
   setPicture(size) {
     this.picture = { width: size.width, height: size.height };
+    this.beyond = { left: 0, top: 0, right: 0, bottom: 0 };
     this.fit();
+  }
+
+  /**
+   * @param {import("./canvas_frame.js").Frame} frame
+   * @param {boolean} refit  whether a view that is fitted follows the frame now
+   */
+  setFrame(frame, refit) {
+    const out = (/** @type {number} */ value) => Math.max(0, value);
+    this.beyond = { left: out(frame.left), top: out(frame.top), right: out(frame.right), bottom: out(frame.bottom) };
+    if (refit && this.fitted) this.fit();
+  }
+
+  /** Picture and frame together, in picture pixels. */
+  get whole() {
+    const { left, top, right, bottom } = this.beyond;
+    return { x: -left, y: -top, width: this.picture.width + left + right, height: this.picture.height + top + bottom };
   }
 
   /**
@@ -44,9 +66,10 @@ export class View {
 
   /** The scale at which the whole picture is seen; a whole number for small pictures if that costs little, so that all pixels are equally large. */
   get fitScale() {
-    const margin = 2 * MARGIN * this.ratio;
-    const across = Math.max(1, this.stage.width - margin) / this.picture.width;
-    const down = Math.max(1, this.stage.height - margin) / this.picture.height;
+    const room = this.roomy ? Math.min(this.stage.width, this.stage.height) * ROOM : 0;
+    const margin = 2 * Math.max(MARGIN * this.ratio, room);
+    const across = Math.max(1, this.stage.width - margin) / this.whole.width;
+    const down = Math.max(1, this.stage.height - margin) / this.whole.height;
     const scale = Math.min(across, down);
     const whole = Math.floor(scale);
     return this.#crispAt(scale) && whole / scale > WHOLE_ENOUGH ? whole : scale;
@@ -55,8 +78,9 @@ export class View {
   fit() {
     if (!this.picture.width || !this.stage.width) return;
     this.scale = this.fitScale;
-    this.x = Math.round((this.stage.width - this.picture.width * this.scale) / 2);
-    this.y = Math.round((this.stage.height - this.picture.height * this.scale) / 2);
+    const { x, y, width, height } = this.whole;
+    this.x = Math.round((this.stage.width - width * this.scale) / 2 - x * this.scale);
+    this.y = Math.round((this.stage.height - height * this.scale) / 2 - y * this.scale);
     this.fitted = true;
   }
 
@@ -87,14 +111,20 @@ export class View {
     this.#keepInSight();
   }
 
+  /** One picture pixel is one pixel of the page, around the middle of the stage. */
+  actual() {
+    this.zoom({ x: this.stage.width / 2, y: this.stage.height / 2 }, this.ratio / this.scale);
+  }
+
   #keepInSight() {
     const reach = VISIBLE * this.ratio;
     const hold = (/** @type {number} */ at, /** @type {number} */ length, /** @type {number} */ room) => {
       const seen = Math.min(reach, length);
       return Math.min(room - seen, Math.max(seen - length, at));
     };
-    this.x = hold(this.x, this.picture.width * this.scale, this.stage.width);
-    this.y = hold(this.y, this.picture.height * this.scale, this.stage.height);
+    const { x, y, width, height } = this.whole;
+    this.x = hold(this.x + x * this.scale, width * this.scale, this.stage.width) - x * this.scale;
+    this.y = hold(this.y + y * this.scale, height * this.scale, this.stage.height) - y * this.scale;
   }
 
   /** Left edge of the picture as drawn: on a whole device pixel, so that picture and mask never drift apart. */

@@ -42,14 +42,20 @@ def desktop(browser: Browser) -> Iterator[Page]:
 
 
 @pytest.fixture
-def canvas(desktop: Page, address: str) -> Iterator[Canvas]:
+def layers() -> str:
+    """The layers that the canvas of a test offers, after "?"."""
+    return ""
+
+
+@pytest.fixture
+def canvas(desktop: Page, address: str, layers: str) -> Iterator[Canvas]:
     problems: list[str] = []
     on_error = lambda error: problems.append(str(error))  # noqa: E731
     on_message = lambda message: problems.append(message.text) if message.type == "error" else None  # noqa: E731
     desktop.on("pageerror", on_error)
     desktop.on("console", on_message)
     desktop.mouse.move(0, 0)
-    desktop.goto(address)
+    desktop.goto(address + layers)
     desktop.wait_for_function("window.canvas")
     yield Canvas(desktop)
     desktop.remove_listener("pageerror", on_error)

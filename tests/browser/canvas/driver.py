@@ -31,15 +31,24 @@ class Canvas:
         """Waits until what was asked for has been laid out and drawn."""
         self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))")
 
-    def mask(self, binary: bool = True) -> np.ndarray:
-        """The exported mask, (height, width) of bytes, after checking what every export must be."""
-        read = """async () => {
-            const bytes = new Uint8Array(await (await canvas.exportMask()).arrayBuffer());
+    def exported(self, expression: str) -> Image.Image:
+        """The picture in a blob that an expression gives."""
+        read = """async (code) => {
+            const blob = await new Function("canvas", "return " + code)(window.canvas);
+            const bytes = new Uint8Array(await blob.arrayBuffer());
             let text = "";
             for (let i = 0; i < bytes.length; i += 32768) text += String.fromCharCode(...bytes.subarray(i, i + 32768));
             return btoa(text);
         }"""
-        image = Image.open(io.BytesIO(base64.b64decode(self.page.evaluate(read))))
+        return Image.open(io.BytesIO(base64.b64decode(self.page.evaluate(read, expression))))
+
+    def composed(self) -> np.ndarray:
+        """The exported picture, (height, width, 4) of bytes."""
+        return np.asarray(self.exported("canvas.exportPicture()").convert("RGBA"))
+
+    def mask(self, binary: bool = True) -> np.ndarray:
+        """The exported mask, (height, width) of bytes, after checking what every export must be."""
+        image = self.exported("canvas.exportMask()")
         assert image.format == "PNG" and image.mode == "L"
         size = self.call("canvas.pictureSize()")
         assert image.size == (size["width"], size["height"])
@@ -81,6 +90,19 @@ class Canvas:
 
     def press(self, name: str) -> None:
         self.page.get_by_role("button", name=name).first.click()
+
+    def layer(self, name: str) -> None:
+        """Paints on this layer from now on."""
+        self.page.get_by_role("group", name="Layers").get_by_role("button", name=name, exact=True).click()
+
+    def colour(self, hex: str) -> None:
+        self.page.get_by_label("Colour", exact=True).fill(hex)
+
+    def set(self, label: str, value: float) -> None:
+        """A slider or a number of the tool."""
+        field = self.page.get_by_label(label, exact=True).first
+        field.fill(str(value))
+        field.dispatch_event("change")
 
 
 class Fingers:

@@ -50,7 +50,7 @@ def test_sixty_strokes_are_undone_and_history_stays_small(canvas: Canvas) -> Non
     for i in range(60):
         x = 40 + 33 * i
         canvas.stroke((x, 100), (x, 1900), steps=1)
-    assert canvas.call("canvas.stage.mask.history.bytes") < 2048 * 2048
+    assert canvas.call("canvas.stage.sheet.history.bytes") < 2048 * 2048
     assert canvas.call("Array.from({length: 60}, () => canvas.undo()) && canvas.hasMask()") is False
     canvas.call("Array.from({length: 60}, () => canvas.redo())")
     assert canvas.mask()[1000, 30:1990].all()
@@ -76,6 +76,7 @@ def test_a_mask_file_is_taken_at_the_same_size_only(canvas: Canvas) -> None:
     canvas.show(picture(320, 240))
     wanted = disc((240, 320), (60, 60, 260, 180, 30))
     with canvas.page.expect_file_chooser() as chooser:
+        canvas.press("More for the mask")
         canvas.press("Upload mask")
     chooser.value.set_files({"name": "mask.png", "mimeType": "image/png", "buffer": encoded(Image.fromarray(wanted))})
     canvas.page.wait_for_function("canvas.hasMask()")
@@ -96,6 +97,7 @@ def test_transparency_can_become_the_mask(canvas: Canvas) -> None:
     canvas.show(picture(90, 120))
     assert canvas.page.get_by_role("button", name="Use transparency as mask").count() == 0
     canvas.show(encoded(Image.fromarray(pixels)))
+    canvas.press("More for the mask")
     canvas.press("Use transparency as mask")
     assert np.array_equal(canvas.mask(), 255 - pixels[..., 3])
 
@@ -104,9 +106,9 @@ def test_the_mask_stays_when_asked_to_and_the_size_is_the_same(canvas: Canvas) -
     canvas.show(picture(200, 200))
     canvas.stroke((100, 100))
     mask = canvas.mask()
-    assert canvas.call("canvas.setPicture(blob, 'next', {keepMask: true})", picture(200, 200, "#a33"))
+    assert canvas.call("canvas.setPicture(blob, 'next', {keepLayers: true})", picture(200, 200, "#a33"))
     assert np.array_equal(canvas.mask(), mask)
-    assert canvas.call("canvas.setPicture(blob, 'next', {keepMask: true})", picture(200, 201, "#a33"))
+    assert canvas.call("canvas.setPicture(blob, 'next', {keepLayers: true})", picture(200, 201, "#a33"))
     assert not canvas.mask().any()
     canvas.call("canvas.clearPicture()")
     assert canvas.call("[canvas.hasPicture(), canvas.hasMask(), canvas.pictureId()]") == [False, False, None]

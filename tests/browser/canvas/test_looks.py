@@ -46,13 +46,13 @@ def test_two_canvases_do_not_disturb_each_other_and_leave_nothing_behind(canvas:
     canvas.settle()
     canvas.stroke((50, 30))
     canvas.page.locator("#other .sl-painter-stage").hover()
-    canvas.page.keyboard.press("i")
+    canvas.page.keyboard.press("Control+i")
     assert canvas.call("second.hasMask()") is True
-    assert canvas.call("canvas.stage.mask.history.done.length") == 1
+    assert canvas.call("canvas.stage.sheet.history.done.length") == 1
     canvas.call("second.destroy()")
     assert canvas.page.locator("#other").inner_html() == ""
-    canvas.page.keyboard.press("i")
-    assert canvas.call("canvas.stage.mask.history.done.length") in (1, 2)
+    canvas.page.keyboard.press("Control+i")
+    assert canvas.call("canvas.stage.sheet.history.done.length") in (1, 2)
 
 
 def test_every_tool_has_a_name_and_a_tooltip(canvas: Canvas) -> None:
@@ -61,15 +61,21 @@ def test_every_tool_has_a_name_and_a_tooltip(canvas: Canvas) -> None:
     assert names == [
         "Brush (B)",
         "Eraser (E)",
+        "Lasso (L)",
+        "Rectangle (R)",
+        "Fill (G)",
+        "Frame (F)",
         "Undo (Ctrl+Z)",
         "Redo (Ctrl+Shift+Z)",
-        "Invert mask (I)",
+        "Invert mask (Ctrl+I)",
         "Clear mask (Delete)",
-        "Upload mask",
-        "Choose picture",
+        "More for the mask",
+        "Picture",
         "Fit (0)",
+        "Actual size (1)",
+        "Keys (?)",
     ]
-    assert all(button.get_attribute("title") for button in canvas.page.locator("#host .sl-painter-tools button").all())
+    assert all(button.get_attribute("title") for button in canvas.page.locator("#host .sl-painter-tools .sl-painter-button").all())
 
 
 def test_a_finger_paints_and_two_fingers_move_and_zoom(phone: Canvas) -> None:

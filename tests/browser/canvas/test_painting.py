@@ -162,8 +162,8 @@ def test_keys_act_only_with_attention_and_never_while_typing(canvas: Canvas) -> 
     assert canvas.call("canvas.tool.size") == size and canvas.call("canvas.tool.erasing") is False
     text.evaluate("element => element.blur()")
     canvas.page.mouse.move(2, 2)
-    keyboard.press("i")
-    assert canvas.call("canvas.stage.mask.history.done.length") == 1, "no attention, no action"
+    keyboard.press("Control+i")
+    assert canvas.call("canvas.stage.sheet.history.done.length") == 1, "no attention, no action"
 
 
 def test_escape_takes_the_stroke_back(canvas: Canvas) -> None:
