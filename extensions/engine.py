@@ -38,5 +38,5 @@ def build_engine(config: EngineConfig) -> "Engine":
 
     offered = loader.load(config.extensions)
     catalog = Catalog([Path(root) for root in config.models], offered.families)
-    manager = PipelineManager(catalog, resolve(config.device), dtype_named(config.dtype))
+    manager = PipelineManager(catalog, resolve(config.device), dtype_named(config.dtype), keepers=offered.modifiers.values())
     return Engine(manager, offered.schedulers, offered.modifiers, BlobStore(Path(config.blobs)).read, config.previews)

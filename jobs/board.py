@@ -18,8 +18,9 @@ from .backlog import Backlog
 from .bell import Bell
 from .journal import Journal
 from .live import Live, shown_state, view_of
-from .mending import put_back, unlisted
+from .mending import left_over, put_back, unlisted
 from .messages import Cancel, Order, Pause, Resume
+from .proofs import Proofs
 from .rows import JobRow
 from .store import SavedPicture, Store
 from .views import ENDED, Frame, Gone, JobView, NotHere
@@ -36,6 +37,7 @@ class Board:
         self.store = store
         self.bell = bell
         self.closing = False
+        self.proofs = Proofs(bell)
         self._began = time.time()
         self._lock = threading.RLock()
         self._live: dict[str, Live] = {}
@@ -50,7 +52,7 @@ class Board:
     # -- what the user asks -------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _asked(self, job: str) -> Iterator[None]:
+    def asked(self, job: str) -> Iterator[None]:
         """Changes the board on somebody's wish and tells everyone; a journal that cannot be written is their sentence."""
         try:
             with self._lock:
@@ -61,7 +63,7 @@ class Board:
 
     def submit(self, request: Request, owner: str, notice: str | None = None) -> str:
         job = uuid.uuid4().hex
-        with self._asked(job):
+        with self.asked(job):
             waiting = self.journal.waiting(owner)
             if waiting >= MOST_WAITING:
                 raise InvalidRequest(f"{waiting} of your jobs are waiting already; at most {MOST_WAITING} may wait at once.")
@@ -71,7 +73,9 @@ class Board:
         return job
 
     def cancel(self, job: str) -> Cancel | None:
-        with self._asked(job):
+        with self.asked(job):
+            if job in self.proofs:
+                return self.proofs.cancel(job)
             row, live = self._row(job), self._live.get(job)
             if row.state in ENDED:
                 return None
@@ -83,7 +87,7 @@ class Board:
             return Cancel(job)
 
     def pause(self, job: str) -> Pause | None:
-        with self._asked(job):
+        with self.asked(job):
             row, live = self._row(job), self._live.get(job)
             if row.state in ENDED:
                 raise InvalidRequest(f"This job is {row.state} and cannot be paused.")
@@ -95,7 +99,7 @@ class Board:
             return Pause(job)
 
     def resume(self, job: str) -> Resume | None:
-        with self._asked(job):
+        with self.asked(job):
             row, live = self._row(job), self._live.get(job)
             if row.state in ENDED:
                 raise InvalidRequest(f"This job is {row.state} and cannot be resumed.")
@@ -108,7 +112,7 @@ class Board:
             return Resume(job)
 
     def retry(self, job: str) -> None:
-        with self._asked(job):
+        with self.asked(job):
             row = self._row(job)
             if row.state not in ("failed", "cancelled"):
                 raise InvalidRequest(f"This job is {shown_state(row.state)}; only failed and cancelled jobs can be tried again.")
@@ -121,10 +125,14 @@ class Board:
         engine takes no other with it."""
         with self._lock:
             working = [live for live in self._live.values() if not live.paused]
-            if self.closing or self.trouble or len(working) >= AT_ONCE or any(live.tried for live in working):
+            if self.closing or any(live.tried for live in working):
+                return None
+            if order := self.proofs.next_order():
+                return order
+            if self.trouble or len(working) >= AT_ONCE:
                 return None
             try:
-                while row := self.journal.claim(alone=not working):
+                while row := self.journal.claim(alone=not working and not self.proofs.working()):
                     self.bell.ring(row.id)
                     if order := self._order_of(row):
                         return order
@@ -151,8 +159,10 @@ class Board:
         self._live[row.id] = Live(row.id, row.total, tried=row.attempt > 0)
         return Order(row.id, request, frozenset(done))
 
-    def apply(self, event: ev.JobEvent) -> None:
+    def apply(self, event: ev.JobEvent | ev.Decoded) -> None:
         """What happened in the engine; events of jobs that it has no more are ignored, saved pictures are not."""
+        if self.proofs.apply(event):
+            return
         with self._lock:
             live = self._live.get(event.job)
             if isinstance(event, ev.Saved):
@@ -163,7 +173,7 @@ class Board:
                 self._apply(event, live)
         self.bell.ring(event.job)
 
-    def _apply(self, event: ev.JobEvent, live: Live) -> None:
+    def _apply(self, event: ev.JobEvent | ev.Decoded, live: Live) -> None:
         job, journal = event.job, self.journal
         match event:
             case ev.Loading(what=what):
@@ -208,21 +218,20 @@ class Board:
         """The engine died: what it worked on is queued once more or has failed, what merely waited in it is queued."""
         with self._lock:
             lost = list(self._live.values())
-            if lost and not any(live.begun for live in lost):
+            if lost and not any(live.begun for live in (*lost, *self.proofs.working())):
                 self._begin(lost[0])  # it must have been this one: without a suspect the engine could die for ever
             self._put_back(lost, culprit="engine")
+            self.proofs.lost("engine")
 
     def put_all_back(self) -> None:
         """The program stops in good order: nobody is to blame."""
         with self._lock:
             self._put_back(list(self._live.values()), culprit=None)
+            self.proofs.lost(None)
 
     def recover(self) -> None:
         """At start-up: what an earlier process left claimed or running is queued once more, or has failed."""
-        rows = [row for row in self.journal.in_states("queued", "claimed", "running", "paused")]
-        left = [row for row in rows if row.cancelling or row.state in ("claimed", "running")]
-        lost = [Live(row.id, row.total, begun=row.state == "running", asked="cancel" if row.cancelling else None) for row in left]
-        self._put_back(lost, culprit="program")
+        self._put_back(left_over(self.journal), culprit="program")
 
     def _put_back(self, lost: list[Live], culprit: str | None) -> None:
         for live in lost:
@@ -233,13 +242,13 @@ class Board:
     def pace(self) -> float | None:
         """The usual seconds between two steps of the slowest job; None while the pace of one is not known."""
         with self._lock:
-            paces = [live.pace() for live in self._live.values() if live.begun and not live.paused]
+            paces = [live.pace() for live in (*self._live.values(), *self.proofs.working()) if live.begun and not live.paused]
         return None if None in paces else max(paces, default=None)
 
     def working(self) -> bool:
         """Whether the engine has something to do."""
         with self._lock:
-            return any(not live.paused for live in self._live.values())
+            return any(not live.paused for live in (*self._live.values(), *self.proofs.working()))
 
     def flush(self) -> None:
         """Tries again what could not be written to the journal before."""
@@ -250,7 +259,7 @@ class Board:
 
     def view(self, job: str) -> JobView:
         with self._lock:
-            return self._view(self._row(job))
+            return self.proofs.view(job) or self._view(self._row(job))
 
     def views(self, limit: int, active_only: bool) -> list[JobView]:
         with self._lock:
@@ -261,6 +270,8 @@ class Board:
 
         Takes no lock: it is called on the event loop, which must not wait for the disk.
         """
+        if job in self.proofs:
+            return self.proofs.frame(job, after)
         if live := self._live.get(job):
             return live.frame if live.frame and live.frame.step != after else None
         if self._row(job).state in ENDED:
@@ -268,6 +279,8 @@ class Board:
         return None
 
     def _row(self, job: str) -> JobRow:
+        if job in self.proofs:
+            raise InvalidRequest("This is a live job: it can be cancelled, and kept when it is finished.")
         row = self.journal.job(job)
         if row is None:
             raise NotHere("job", job)

@@ -8,6 +8,8 @@ from pipelines.adapters import guess
 from pipelines.errors import InvalidRequest
 from pipelines.library import KINDS, Entry, Library
 from pipelines.names import AUTOMATIC
+from pipelines.request import TASKS
+from pipelines.shelves import PICKLES
 
 from .annotations import Annotations
 from .hashing import ModelHasher
@@ -53,6 +55,10 @@ class Collection:
         if entry.weights and not entry.broken:
             self._hasher.want([entry.weights], first=True)
         return self._json(entry, self._status())
+
+    def path(self, kind: str, name: str) -> Path:
+        """Where it lies. Raises UnknownName."""
+        return self._library.entry(kind, name).path
 
     def preview(self, kind: str, name: str) -> Path:
         """A small JPEG of the chosen preview, else of the picture beside the model. Raises NotHere, BadPicture."""
@@ -102,7 +108,8 @@ class Collection:
 
     def with_default_vae(self, draft: Mapping[str, Any]) -> Mapping[str, Any]:
         """A job's draft that leaves the VAE out takes its checkpoint's."""
-        if "vae" in draft:
+        task = TASKS.get(str(draft.get("task")))
+        if "vae" in draft or (task is not None and "vae" in task.unused):
             return draft
         vae = self.default_vaes().get(str(draft.get("checkpoint") or self._catalog.default_checkpoint()))
         return {**draft, "vae": vae} if vae else draft
@@ -114,8 +121,8 @@ class Collection:
         family = self._catalog.families.get(entry.family or "")
         picture = self._notes.preview(entry.path) or entry.preview
         hashes = self._hasher.known(entry.weights) if entry.weights else None
-        held = status.get("holds") or {}
         is_checkpoint = entry.kind == "checkpoint"
+        held = list((status.get("holds") or {}).get(entry.name, ())) if is_checkpoint else []
         return {
             "kind": entry.kind,
             "name": entry.name,
@@ -134,7 +141,10 @@ class Collection:
             "native_size": list(entry.native_size) if entry.native_size else None,
             "tasks": list(entry.tasks),
             "loaded": is_checkpoint and entry.name in status.get("loaded", ()),
-            "memory_bytes": held.get(entry.name) if is_checkpoint else None,
+            "memory_bytes": sum(part["bytes"] for part in held) if held else None,
+            "holds": held,
+            "memory_plan": (status.get("plans") or {}).get(entry.name, "") if is_checkpoint else "",
+            "pickle": entry.path.suffix.lower() in PICKLES and not entry.path.is_dir(),
             "preview": self._thumbnails.name(picture) if picture else None,
             "own_preview": self._notes.preview(entry.path) is not None,
             "notes": added.notes or entry.notes,

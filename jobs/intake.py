@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Any
 from pipelines import modifiers as modifier_rules
 from pipelines import names, pictures
 from pipelines import request as requests
-from pipelines.errors import BadPicture, CheckpointError, InvalidRequest, StudioError, UnknownName
-from pipelines.modifiers import Modifier
+from pipelines.errors import CheckpointError, InvalidRequest, StudioError, UnknownName
+from pipelines.masks import WHITE
+from pipelines.modifiers import LORA, Modifier
 from pipelines.names import AUTOMATIC, SchedulerSpec
-from pipelines.request import Img2Img, Inpaint, Request
+from pipelines.repaint import layers_of
+from pipelines.request import Img2Img, Img2Vid, Inpaint, Request, Upscale
+from pipelines.upscalers.shelf import UpscalerShelf, is_latent
+from pipelines.upscalers.sizes import enlarged
 
 if TYPE_CHECKING:
     from pipelines.catalog import Catalog
 
-WHITE = 128  # of 255: from here on a mask says "repaint"
 LEAST, MOST = 64, 2048  # pixels of one side
 
 
@@ -35,27 +38,41 @@ class Intake:
         """The complete request with its seed decided; raises StudioError with one sentence."""
         request = requests.parse(self._complete(draft))
         self._check_names(request)
-        if isinstance(request, Img2Img):
+        if isinstance(request, Img2Img | Img2Vid):
             self._check_pictures(request)
         return request.with_seed()
 
-    @staticmethod
-    def remark(request: Request) -> str | None:
+    def remark(self, request: Request) -> str | None:
         """What is allowed but is seldom meant, in one sentence."""
-        return None if request.prompt.strip() else "The prompt is empty, so the model paints whatever it likes."
+        if "prompt" in request.unused:
+            return None
+        if isinstance(request, Inpaint) and self._keeps_nothing(request):
+            return "The mask is white everywhere, so nothing of the picture is kept."
+        if isinstance(request, Inpaint) and not request.prompt.strip():
+            meant = request.masked_content == "fill"  # the way to remove a thing
+            return None if meant else "The prompt is empty, so the masked part becomes what goes with its surroundings."
+        if not request.prompt.strip():
+            return "The prompt is empty, so the model paints whatever it likes."
+        spec = self._schedulers[request.scheduler]
+        if spec.most_guidance is not None and request.guidance_scale > spec.most_guidance:
+            return f"{spec.title} is made for a guidance of 1 to 2; {request.guidance_scale:g} burns the picture."
+        return None
 
     def _complete(self, draft: Mapping[str, Any]) -> dict[str, Any]:
         """What is left out takes the checkpoint's recommended settings; a size left out follows the picture."""
         checkpoint = draft.get("checkpoint")
-        checkpoint = self._catalog.default_checkpoint() if checkpoint in (None, "") else checkpoint
+        checkpoint = self._catalog.default_checkpoint(str(draft.get("task", "txt2img"))) if checkpoint in (None, "") else checkpoint
         task = requests.TASKS.get(str(draft.get("task", "txt2img")), Request)
         filled: dict[str, Any] = {}
         with suppress(StudioError):  # a wrong name or a lost picture gets its sentence below, after the request's own rules
-            filled |= {name: value for name, value in self._catalog.recommended(str(checkpoint)).items() if name in task.model_fields}
+            meant = task.model_fields.keys() - task.unused
+            filled |= {name: value for name, value in self._catalog.recommended(str(checkpoint)).items() if name in meant}
             sized = "width" in draft and "height" in draft
-            if task.takes_picture and not sized and isinstance(picture := draft.get("image"), str):
+            if task.takes_picture and task.fits_picture and not sized and isinstance(picture := draft.get("image"), str):
                 native = self._catalog.checkpoint(str(checkpoint)).native_size
-                filled["width"], filled["height"] = fitted(pictures.open_rgb(self._blob(picture)).size, native)
+                alone = draft.get("inpaint_area") == "masked"
+                size = native if alone else _extended(pictures.open_rgb(self._blob(picture)).size, draft)
+                filled["width"], filled["height"] = fitted(size, native, 1 if task.moves else 4)
         return {**filled, **self._translated(draft), "checkpoint": checkpoint}
 
     def _translated(self, draft: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,23 +97,44 @@ class Intake:
         except CheckpointError as error:
             raise InvalidRequest(str(error), field) from None
         for name, params in modifier_rules.check(modifier_rules.asked(request), self._modifiers).items():
-            self._modifiers[name].check(params, self._catalog)
-        if request.task not in checkpoint.tasks:
+            try:
+                self._modifiers[name].check(params, self._catalog, request.checkpoint)
+            except StudioError as error:
+                raise self._at_prompt(error, request) if name == LORA else error from None
+            for picture in self._modifiers[name].pictures(params):
+                pictures.open_rgb(self._kept(picture, f"modifiers.{name}"))
+        if request.ability and request.ability not in checkpoint.tasks:
             able = ", ".join(checkpoint.tasks) or "nothing"
-            raise InvalidRequest(f"checkpoint {request.checkpoint!r} cannot do {request.task}; it can do: {able}.", "checkpoint")
+            others = any(request.ability in info.tasks for info in self._catalog.checkpoints())
+            nobody = "" if others else ", nor can another that is here"
+            raise InvalidRequest(f"checkpoint {request.checkpoint!r} cannot do {request.task}{nobody}; it can do: {able}.", "checkpoint")
 
-    def _check_pictures(self, request: Img2Img) -> None:
+    def _at_prompt(self, error: StudioError, request: Request) -> StudioError:
+        """The error of a LoRA, told at the prompt unless one chosen beside it is as wrong."""
+        chosen = {LORA: request.modifiers[LORA]} if LORA in request.modifiers else {}
+        try:
+            for params in modifier_rules.check(chosen, self._modifiers).values():
+                self._modifiers[LORA].check(params, self._catalog, request.checkpoint)
+        except StudioError:
+            return error
+        return InvalidRequest(str(error), "prompt")
+
+    def _check_pictures(self, request: Img2Img | Img2Vid) -> None:
         picture = self._kept(request.image, "image")
+        if isinstance(request, Upscale):
+            if is_latent(request.upscaler):
+                raise InvalidRequest(f"upscaler {request.upscaler!r} enlarges latents, not finished pictures.", "upscaler")
+            UpscalerShelf(self._catalog.roots).find(request.upscaler)
+            enlarged(pictures.open_rgb(picture).size, request.scale, pictures.MAX_PIXELS, "scale")
         if not isinstance(request, Inpaint):
             return
-        size = pictures.open_rgb(picture).size
-        mask = pictures.open_mask(self._kept(request.mask_image, "mask_image"))
-        if mask.size != size:
-            raise BadPicture(
-                f"The mask is {mask.size[0]} × {mask.size[1]} pixels, the picture {size[0]} × {size[1]}; they must be alike.", "mask_image"
-            )
-        if mask.getextrema()[1] < WHITE:
-            raise BadPicture("The mask has no white: paint over what is to be repainted.", "mask_image")
+        if request.mask_image:
+            self._kept(request.mask_image, "mask_image")
+        layers_of(request, self._blob)
+
+    def _keeps_nothing(self, request: Inpaint) -> bool:
+        *_, mask = layers_of(request, self._blob)
+        return mask.getextrema()[0] >= WHITE
 
     def _kept(self, blob: str, field: str) -> bytes:
         try:
@@ -105,12 +143,19 @@ class Intake:
             raise InvalidRequest(f"{field} names no upload that is kept here: upload the picture first.", field) from None
 
 
-def fitted(size: tuple[int, int], native: tuple[int, int]) -> tuple[int, int]:
-    """The size to work at for a picture: its own while its area is at most four times the native one, else shrunk to
+def _extended(size: tuple[int, int], draft: Mapping[str, Any]) -> tuple[int, int]:
+    """The size of a picture with what the draft paints onto its sides."""
+    sides = (draft.get(f"outpaint_{side}", 0) for side in ("left", "right", "top", "bottom"))
+    left, right, top, bottom = (max(side, 0) if isinstance(side, int) else 0 for side in sides)
+    return size[0] + left + right, size[1] + top + bottom
+
+
+def fitted(size: tuple[int, int], native: tuple[int, int], most: float = 4) -> tuple[int, int]:
+    """The size to work at for a picture: its own while its area is at most `most` times the native one, else shrunk to
     the native area with its shape kept; both sides multiples of 8 within a request's bounds."""
     width, height = size
     area = native[0] * native[1]
-    scale = 1.0 if width * height <= 4 * area else math.sqrt(area / (width * height))
+    scale = 1.0 if width * height <= most * area else math.sqrt(area / (width * height))
     scale = max(scale, LEAST / min(width, height))  # so that the shape is kept also where one side is at its smallest
     return _side(width * scale), _side(height * scale)
 

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from pipelines import fitting
 from pipelines.errors import StudioError
 from pipelines.names import AUTOMATIC, SCHEDULES, SchedulerSpec
 from pipelines.upscalers.shelf import UPSCALERS, UpscalerShelf
@@ -57,6 +58,9 @@ def _checkpoint(catalog: "Catalog", model: "ModelInfo", loaded: bool, default_va
         "example_prompts": list(model.example_prompts),
         "summary": model.summary,
         "tasks": list(model.tasks),
+        "noise": family.noise if family else None,
+        "schedules": list(fitting.schedules(family)) if family else [],
+        "idle": dict(model.idle),
         "loaded": loaded,
     }
 
@@ -71,7 +75,14 @@ def _default(catalog: "Catalog") -> str:
 def schedulers(known: Mapping[str, SchedulerSpec]) -> dict[str, Any]:
     """Schedulers with the schedules that go with each, and the schedules' titles."""
     listed = [
-        {"name": name, "title": spec.title, "kind": "sampler" if spec.sampler else "diffusers", "schedules": [AUTOMATIC, *spec.schedules]}
+        {
+            "name": name,
+            "title": spec.title,
+            "kind": "sampler" if spec.sampler else "diffusers",
+            "schedules": [AUTOMATIC, *spec.schedules],
+            "settings": list(spec.settings),
+            "noise": list(spec.kinds),
+        }
         for name, spec in known.items()
     ]
     return {"schedulers": listed, "schedules": [{"name": name, "title": title} for name, title in SCHEDULES.items()]}

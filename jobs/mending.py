@@ -67,7 +67,9 @@ def unlisted(journal: Journal, store: Store, row: JobRow, request: Request) -> l
     return [
         found
         for found in store.pictures(row.id, since=row.created - _ONE_DAY)
-        if found.picture not in listed and found.picture < request.num_images_per_prompt and found.seed == request.seed + found.picture
+        if found.picture not in listed
+        and found.picture < request.num_images_per_prompt
+        and found.seed == request.of_picture(found.picture).seed
     ]
 
 
@@ -76,6 +78,13 @@ def list_found(journal: Journal, store: Store, row: JobRow) -> None:
     with suppress(StudioError):  # a request of another version of the program: its pictures stay on disk
         for found in unlisted(journal, store, row, requests.parse(row.request)):
             journal.add_picture(row.id, found)
+
+
+def left_over(journal: Journal) -> list[Live]:
+    """What an earlier process left with its engine, or was asked to cancel."""
+    rows = journal.in_states("queued", "claimed", "running", "paused")
+    left = [row for row in rows if row.cancelling or row.state in ("claimed", "running")]
+    return [Live(row.id, row.total, begun=row.state == "running", asked="cancel" if row.cancelling else None) for row in left]
 
 
 def put_back(journal: Journal, store: Store, live: Live, culprit: str | None) -> None:

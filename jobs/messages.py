@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipelines.events import JobEvent
+from pipelines.events import Decoded, JobEvent
 from pipelines.request import Request
 
 
@@ -21,11 +21,13 @@ class WorkerConfig:
 
 @dataclass(frozen=True)
 class Order:
-    """Work to do; `done` are the pictures an earlier try has saved. Kept latents are read by the worker itself."""
+    """Work to do; `done` are the pictures an earlier try has saved. Kept latents are read by the worker itself. The picture of a
+    `live` job is sent back as it is (`Decoded`), and nothing is written."""
 
     job: str
     request: Request
     done: frozenset[int] = frozenset()
+    live: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,4 +94,4 @@ class Ended:
 
 
 ToWorker = Order | Cancel | Pause | Resume | Load | Unload | Close
-FromWorker = Ready | Beat | Broken | Ended | JobEvent
+FromWorker = Ready | Beat | Broken | Ended | JobEvent | Decoded

@@ -1,7 +1,8 @@
 """What the studio knows about prompts: the names they may hold, styles, what their wildcards become, and how they are read."""
 
+import secrets
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,9 @@ from pipelines.adapters import shelf, sidecar
 from pipelines.adapters.vocabulary import EmbeddingShelf
 from pipelines.errors import InvalidRequest, StorageError, StudioError
 from pipelines.families.reading import checkpoint as taken_apart
+from pipelines.parameters import SEEDS
 from pipelines.prompts import clip_tokenizer, styles
-from pipelines.prompts.analysis import analyse
+from pipelines.prompts.analysis import analyse, lengths
 from pipelines.prompts.clip_tokenizer import ClipTokenizer
 from pipelines.prompts.expand import expand, is_dynamic
 from pipelines.prompts.many import lines, matrix
@@ -28,6 +30,8 @@ WILDCARDS = ("wildcards", "models/wildcards", "extensions/sd-dynamic-prompts/wil
 STYLES = "styles.csv"
 _LONGEST_NAME = 200
 _HINT = 80
+_TRIED = 24
+_LONG = 2000
 _MOST_JOBS = 1000
 
 
@@ -51,12 +55,14 @@ class Prompting:
         prompts = {name: expand(getattr(request, name), request.seed, known) for name in ("prompt", "negative_prompt")}
         return request.model_copy(update={**prompts, "template": request.prompt})
 
-    def many(self, draft: Mapping[str, Any], use_matrix: bool, listed: str) -> list[dict[str, Any]]:
-        """The drafts that one draft stands for: for each of `listed` lines, each combination of a matrix, and each picture
-        of a prompt with wildcards one of its own. Raises `InvalidRequest`."""
-        drafts = [{**draft, **fields} for fields in lines(listed)] if listed.strip() else [dict(draft)]
+    def many(self, draft: Mapping[str, Any], use_matrix: bool, listed: str, images: Sequence[str] = ()) -> list[dict[str, Any]]:
+        """The drafts that one draft stands for: for each of `images` to start from, each of `listed` lines, each combination of a
+        matrix, and each picture of a prompt with wildcards one of its own. The pictures of a matrix share their seed, so that
+        only the words make a difference. Raises `InvalidRequest`."""
+        given = [{**draft, "image": image} for image in images] if images else [dict(draft)]
+        drafts = [{**one, **fields} for one in given for fields in lines(listed)] if listed.strip() else given
         if use_matrix:
-            drafts = [{**one, "prompt": prompt} for one in drafts for prompt in matrix(str(one.get("prompt", "")))]
+            drafts = [{**one, "prompt": prompt} for one in map(_seeded, drafts) for prompt in matrix(str(one.get("prompt", "")))]
         drafts = [part for one in drafts for part in _apart(one)]
         if len(drafts) > _MOST_JOBS:
             raise InvalidRequest(f"At most {_MOST_JOBS} jobs can be asked for at once; this makes {len(drafts)}.", "prompt")
@@ -73,19 +79,21 @@ class Prompting:
             "styles": [{"name": style.name, "prompt": style.prompt, "negative_prompt": style.negative_prompt} for style in self.styles()],
         }
 
-    def analysed(self, text: str, checkpoint: str, steps: int, syntax: Syntax, negative: bool) -> dict[str, Any]:
-        """How a prompt is read by a checkpoint, as `analyse` tells; whatever stands in it has a meaning."""
+    def analysed(self, text: str, checkpoint: str, steps: int, syntax: Syntax, negative: bool, seed: int = -1) -> dict[str, Any]:
+        """How a prompt is read by a checkpoint, as `analyse` tells; whatever stands in it has a meaning.
+
+        `lengths` is the fewest and the most tokens that its wildcards become, tried with some seeds, or with `seed` alone if that
+        is decided; None where nothing is left to chance.
+        """
         tokenizer, encoder, width = self._encoder(checkpoint)
-        return analyse(
-            text,
-            steps,
-            tokenizer,
-            {Path(name).stem for name in shelf.loras(self._catalog.roots)},
-            self._embeddings.counts(encoder, width) if width else {},
-            syntax,
-            compose=not negative,
-            wildcards=self._wildcards(),
-        )
+        wildcards = self._wildcards()
+        embeddings = self._embeddings.counts(encoder, width) if width else {}
+        loras = {Path(name).stem for name in shelf.loras(self._catalog.roots)}
+        more = {"compose": not negative, "wildcards": wildcards}
+        found = analyse(text, steps, tokenizer, loras, embeddings, syntax, **more)
+        seeds = range(_TRIED if len(text) < _LONG else 1) if seed < 0 else (seed,)
+        tried = lengths(text, steps, seeds, tokenizer, embeddings, syntax, **more) if found["dynamic"] else None
+        return {**found, "lengths": tried}
 
     def _encoder(self, name: str) -> tuple[ClipTokenizer, str, int]:
         """The tokenizer of the checkpoint's first text encoder (CLIP's own where there is none of its kind), the encoder's
@@ -147,6 +155,10 @@ class Prompting:
             write_atomic(self._styles, styles.written(kept))
         except OSError as error:
             raise StorageError(f"{sentence(error, self._styles.parent)}.") from None
+
+
+def _seeded(draft: dict[str, Any]) -> dict[str, Any]:
+    return {**draft, "seed": secrets.randbelow(SEEDS - 8)} if draft.get("seed", -1) == -1 else draft
 
 
 def _apart(draft: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -5,26 +5,32 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines import pictures, recipe
-from pipelines.errors import InvalidRequest, StorageError, StudioError
+from pipelines import media, pictures, recipe
+from pipelines.errors import StorageError, StudioError
 from pipelines.modifiers import Modifier
-from pipelines.names import AUTOMATIC, SchedulerSpec
+from pipelines.names import SchedulerSpec
+from pipelines.request import Request
 
-from . import listing
+from . import contact, listing
 from .bell import Bell
 from .board import Board
 from .collection import Collection
+from .controlling import Controlling
+from .conversions import Conversions
 from .downloads import Downloads
 from .fetching import Web, the_hub
 from .intake import Intake
 from .ledger import Ledger
+from .live_mode import LiveMode
 from .lock import FileLock
+from .memory import ModelMemory
 from .mending import open_journal
-from .messages import Load, ToWorker, Unload, WorkerConfig
+from .messages import ToWorker, WorkerConfig
 from .prompting import Prompting
 from .rows import PictureRow
 from .store import Store
 from .supervisor import Limits, Supervisor
+from .thumbnails import Thumbnails
 from .views import BlobView, Frame, Gone, ImageView, JobView, NotHere
 
 if TYPE_CHECKING:
@@ -59,14 +65,18 @@ class Studio:
         self._notices = tuple(notices)  # what the program could not bring along, for the page to show
         self._limits = limits
         self._bell = Bell()
+        self._thumbnails = Thumbnails(self._store.inner / "thumbnails")
         self.modifiers = modifiers  # the page derives controls from their parameters
         self._intake = Intake(catalog, schedulers, modifiers, self._store.blobs.read)
         self.prompting = Prompting(catalog, self._store.folder)
+        self.control = Controlling(catalog, self._store)
         self._lock = FileLock(self._store.inner / "studio.lock")
         self._notice: str | None = None  # what start-up had to mend
         self._running = False
         self._ledger = Ledger(self._store.inner / "models.sqlite")
         self.collection = Collection(catalog, self._ledger, self._store.inner, self._status, self._is_busy)
+        self.memory = ModelMemory(catalog, self._status, self._order, self.collection.default_vaes)
+        self.conversions = Conversions(self.collection.path)
         self.downloads = Downloads(self._ledger, catalog.roots, web, placed=self.collection.note_source)
 
     # -- life -------------------------------------------------------------------------------------------------------
@@ -85,6 +95,7 @@ class Studio:
             self._lock.release()
             raise
         self._supervisor = Supervisor(self._board, self._bell, self._worker, self._store.folder, self._in_process, self._limits)
+        self.live = LiveMode(self._board, self._request, self._supervisor.wake, self.image)
         self._supervisor.start()
         self._running = True
         self.downloads.start()
@@ -97,6 +108,7 @@ class Studio:
         self._board.closing = True
         self.downloads.stop()
         self.collection.stop()
+        self.conversions.stop()
         try:
             self._supervisor.stop()
             self._board.flush()
@@ -110,17 +122,21 @@ class Studio:
 
     def submit(self, draft: Mapping[str, Any], owner: str = "studio") -> JobView:
         """Queues a job; what the draft leaves out is completed. Raises StudioError and then nothing is queued."""
-        if not self._running:
-            raise StudioError("The studio is closing and takes no more jobs.")
-        request = self.prompting.expanded(self._intake.request(self.collection.with_default_vae(draft)))
+        request = self._request(draft)
         self._store.check_room()
+        self._store.keep_lent(request.model_dump(mode="json"))
         job = self._board.submit(request, owner, self._intake.remark(request))
         self._supervisor.wake()
         return self._board.view(job)
 
-    def submit_many(self, draft: Mapping[str, Any], use_matrix: bool, lines: str) -> list[JobView]:
+    def _request(self, draft: Mapping[str, Any]) -> Request:
+        if not self._running:
+            raise StudioError("The studio is closing and takes no more jobs.")
+        return self.prompting.expanded(self._intake.request(self.collection.with_default_vae(draft)))
+
+    def submit_many(self, draft: Mapping[str, Any], use_matrix: bool, lines: str, images: Sequence[str] = ()) -> list[JobView]:
         """Queues all the jobs that a draft stands for (see `Prompting.many`), or, if one cannot be, none."""
-        drafts = self.prompting.many(draft, use_matrix, lines)
+        drafts = self.prompting.many(draft, use_matrix, lines, images)
         for each in drafts:
             self.prompting.expanded(self._intake.request(each))
         return [self.submit(each) for each in drafts]
@@ -201,6 +217,19 @@ class Studio:
         except OSError:
             raise NotHere("picture", id) from None
 
+    def thumbnail(self, id: str) -> Path:
+        """A small JPEG of a saved picture, of a clip its first frame; raises NotHere, BadPicture."""
+        try:
+            return self._thumbnails.of(self.image(id).path)
+        except OSError:
+            raise NotHere("picture", id) from None
+
+    def grid(self, ids: Sequence[str]) -> bytes:
+        """PNG of some pictures on one sheet, with the words in which their prompts differ; raises NotHere, InvalidRequest."""
+        rows = [(self.image(id), pictures.open_rgb(media.still(self.picture(id)))) for id in ids[: contact.MOST + 1]]
+        asked = [self._board.view(row.job).request for row, _ in rows]
+        return contact.sheet([contact.Made(shown, str(one["prompt"]), row.seed) for (row, shown), one in zip(rows, asked, strict=True)])
+
     def put_blob(self, data: bytes) -> BlobView:
         """Checks and keeps an upload; raises BadPicture or StorageError."""
         info = pictures.check(data)
@@ -215,8 +244,8 @@ class Studio:
         return self._store.blobs.folder
 
     def recipe(self, data: bytes) -> dict[str, Any]:
-        """How a picture was made, as far as it tells; the picture is kept as an upload."""
-        kept = self.put_blob(data)
+        """How a picture or a clip was made, as far as it tells; the picture, or the clip's first, is kept as an upload."""
+        kept = self.put_blob(media.still(data))
         found = recipe.from_picture(data)
         return {
             "source": found.source,
@@ -226,30 +255,12 @@ class Studio:
             "upload": kept.id,
         }
 
-    # -- models in memory ---------------------------------------------------------------------------------------------
+    # -- the engine -----------------------------------------------------------------------------------------------------
 
-    def load(self, checkpoint: str, vae: str | None = None) -> None:
-        """Has a checkpoint read before a job asks for it, with its default VAE unless one is named; returns at once.
-
-        Raises UnknownName, CheckpointError, and StudioError while there is no engine.
-        """
-        self._catalog.checkpoint(checkpoint)
-        vae = vae or self.collection.default_vaes().get(checkpoint, AUTOMATIC)
-        if vae != AUTOMATIC:
-            self._catalog.vae(vae)
-        self._require_engine()
-        self._supervisor.wake(Load(checkpoint, vae))
-
-    def unload(self, checkpoint: str) -> None:
-        """Has the engine let go of a checkpoint that no job uses; returns at once. Raises InvalidRequest, StudioError."""
-        self._require_engine()
-        if checkpoint not in self._status().get("loaded", ()):
-            raise InvalidRequest(f"checkpoint {checkpoint[:200]!r} is not in memory.", "checkpoint")
-        self._supervisor.wake(Unload(checkpoint))
-
-    def _require_engine(self) -> None:
+    def _order(self, order: ToWorker) -> None:
         if not self._running or self._supervisor.state.engine != "ready":
             raise StudioError("The engine is not ready; try again in a moment.")
+        self._supervisor.wake(order)
 
     def _status(self) -> Mapping[str, Any]:
         return self._supervisor.state.status if self._running else {}
@@ -271,8 +282,7 @@ class Studio:
             "status": "ok",
             "engine": state.engine,
             "device": state.status.get("device"),
-            "loaded": list(state.status.get("loaded", ())),
-            "memory_bytes": state.status.get("memory_bytes", 0),
+            **self.memory.told(),
             "version": self._version,
             "notices": list(self._notices),
             "restarts": state.restarts,

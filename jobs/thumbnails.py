@@ -1,11 +1,11 @@
-"""Small copies of the preview pictures that lie beside models, made once and kept: the originals may be large, or no pictures."""
+"""Small copies of pictures, made once and kept: the originals may be large, or clips, or no pictures."""
 
 import hashlib
 import io
 import os
 from pathlib import Path
 
-from pipelines import pictures
+from pipelines import media, pictures
 from pipelines.errors import BadPicture
 
 from .files import write_atomic
@@ -29,13 +29,13 @@ class Thumbnails:
         return hashlib.sha256(told).hexdigest()[:32]
 
     def of(self, picture: Path) -> Path:
-        """The small copy as a JPEG. Raises BadPicture for what is no picture, OSError."""
+        """The small copy as a JPEG, of a clip its first frame. Raises BadPicture for what is no picture, OSError."""
         name = self.name(picture)
         if name is None:
             raise BadPicture("The preview is no longer there.", "preview")
         path = self._folder / f"{name}.jpg"
         if not path.is_file():
-            image = pictures.open_rgb(picture.read_bytes())
+            image = pictures.open_rgb(media.still(picture.read_bytes()))
             image.thumbnail((SIDE, SIDE))
             file = io.BytesIO()
             image.save(file, "JPEG", quality=88)

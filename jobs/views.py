@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pipelines import media
 from pipelines.errors import InvalidRequest, StudioError, UnknownName
 
 ENDED = frozenset({"finished", "failed", "cancelled"})
@@ -64,7 +65,7 @@ class JobView:
 
 @dataclass(frozen=True)
 class ImageView:
-    """A saved picture; `path` is absolute."""
+    """A saved picture or clip; `path` is absolute."""
 
     id: str
     job: str
@@ -75,7 +76,7 @@ class ImageView:
     created: float
 
     def as_json(self) -> dict[str, Any]:
-        return {key: value for key, value in asdict(self).items() if key != "path"}
+        return {**{key: value for key, value in asdict(self).items() if key != "path"}, "media_type": media.by_name(self.path)}
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,7 @@ class Worker:
         self._closing = False
         self._cancelled: set[str] = set()
         self._dropped: set[str] = set()  # jobs with a picture that was given up because they were cancelled
+        self._live: set[str] = set()  # jobs of which nothing is written
         self._last = ("", time.monotonic())
 
     def run(self) -> None:
@@ -137,11 +138,13 @@ class Worker:
             return  # nothing is ordered before Ready
         self._last = ("Order", time.monotonic())
         match order:
-            case Order(job, request, done):
+            case Order(job, request, done, live):
+                if live:
+                    self._live.add(job)
                 with self._changed:
                     self._cancelled.discard(job)
                     self._dropped.discard(job)
-                engine.submit(ev.Work(job, request, done, self._store.kept_latents(job)))
+                engine.submit(ev.Work(job, request, done, {} if live else self._store.kept_latents(job)))
             case Cancel(job):
                 with self._changed:
                     self._cancelled.add(job)
@@ -182,6 +185,9 @@ class Worker:
 
     def _pass_on(self, event: ev.EngineEvent) -> None:
         match event:
+            case ev.Developed(job) | ev.Decoded(job) if job in self._live:
+                if isinstance(event, ev.Decoded):
+                    self._send(event)
             case ev.Developed():
                 self._keep(event)
             case ev.Decoded():
@@ -190,6 +196,8 @@ class Worker:
                 if not self._closing:  # when closing, the job goes back to the queue with its latents kept
                     self._send(ev.Cancelled(job))
             case _:
+                if isinstance(event, ev.Finished | ev.Failed | ev.Cancelled):
+                    self._live.discard(event.job)
                 self._send(event)
 
     def _keep(self, event: ev.Developed) -> None:
@@ -200,7 +208,8 @@ class Worker:
             self._send(ev.Notice(event.job, f"{sentence(error, self._store.folder)}; the picture is made all the same."))
 
     def _save(self, event: ev.Decoded) -> None:
-        name = self._until_it_works(event.job, lambda: self._store.save_picture(event.job, event.picture, event.seed, event.png))
+        told = (event.job, event.picture, event.seed, event.data, event.media_type)
+        name = self._until_it_works(event.job, lambda: self._store.save_picture(*told))
         if name is None:
             self._dropped.add(event.job)
             return

@@ -2,8 +2,12 @@
 
 import numpy as np
 from PIL import Image
+from scipy import ndimage
 
 MID_GREY = 127.5
+
+NEAR_PER_SIDE = 1 / 32
+"""What is spread in comes from so near the edge, as a share of the longer side: a thing further away does not colour the ground."""
 
 
 def spread(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -22,12 +26,13 @@ def spread(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 def filled(picture: Image.Image, missing: Image.Image) -> Image.Image:
-    """The picture (RGB) with what is white in `missing` (L, alike in size) made from its surroundings; black stays to the bit."""
+    """The picture (RGB) with what is white in `missing` (L, alike in size) made from what is right beside it; black stays to the bit."""
     hole = np.asarray(missing, dtype=np.float32) / 255
     if hole.min() >= 1:
         return Image.new("RGB", picture.size, (round(MID_GREY),) * 3)
     values = np.asarray(picture, dtype=np.float32) - MID_GREY  # what nothing is known of becomes grey
-    made = Image.fromarray((spread(values, 1 - hole) + MID_GREY).round().clip(0, 255).astype(np.uint8))
+    near = ndimage.distance_transform_edt(hole == 0) <= max(2, NEAR_PER_SIDE * max(picture.size))
+    made = Image.fromarray((spread(values, (1 - hole) * near) + MID_GREY).round().clip(0, 255).astype(np.uint8))
     return Image.composite(made, picture, missing.point(lambda value: 255 * (value > 0)))
 
 

@@ -6,7 +6,7 @@ import threading
 import time
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -20,6 +20,7 @@ from .components import Components
 from .errors import OutOfMemory, StudioError
 from .families.parts import Part
 from .holdings import Entry, Held
+from .keepers import Keeper, Keepers
 from .loading_hashes import Hasher
 from .loading_memory import Budget
 from .loading_sources import Key, Source, Wanted, assemble, take_apart
@@ -37,15 +38,21 @@ class PipelineManager:
 
     `dtype` is what suits the device unless given. When models would take more than `budget_bytes` of the device (read from
     the machine unless given), those not used for longest are let go before the next is loaded; of a single model that is
-    larger than what is free, parts wait in main memory.
+    larger than what is free, parts wait in main memory. `keepers` count as it does, and let go before checkpoints are let go.
     """
 
     def __init__(
-        self, catalog: Catalog, device: str | torch.device = "cpu", dtype: torch.dtype | None = None, budget_bytes: int | None = None
+        self,
+        catalog: Catalog,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype | None = None,
+        budget_bytes: int | None = None,
+        keepers: Iterable[Keeper] = (),
     ) -> None:
         self.device = torch.device(device)
         self.dtype = dtype or devices.dtype_of(self.device)
         self.catalog = catalog
+        self._keepers = Keepers(keepers, self.device)
         self._budget = Budget.of(self.device)
         if budget_bytes is not None:
             self._budget = Budget(budget_bytes, self._budget.main)
@@ -107,7 +114,8 @@ class PipelineManager:
         """Lets go of everything that nobody holds, for want of memory; False if there was nothing. Nothing is loaded ahead of
         need from then on."""
         self._roomy = False
-        return self._let_go(lambda name: True)
+        kept = self._keepers.spare()
+        return self._let_go(lambda name: True) or kept
 
     def is_loaded(self, checkpoint: str, vae: str = AUTOMATIC) -> bool:
         with self._lock:
@@ -119,9 +127,9 @@ class PipelineManager:
             return list(dict.fromkeys(name for name, _ in reversed(self._entries)))
 
     def memory_bytes(self) -> int:
-        """What their weights take, mapped files included."""
+        """What their weights take, mapped files and what the keepers keep included."""
         with self._lock:
-            return sum(held.size for held in self._modules.values())
+            return sum(held.size for held in self._modules.values()) + self._keepers.kept_bytes()
 
     def status(self) -> dict[str, Any]:
         """What is loaded, what it takes and where it is (see `holdings`), and what could not be loaded; cheap, thread-safe."""
@@ -223,7 +231,7 @@ class PipelineManager:
         loading_memory.require(self._copied_bytes(source), source.wanted.info.name, self.device)
 
     def _evict(self, fits: Callable[[], bool]) -> None:
-        while not fits() and self._evict_one():
+        while not fits() and (self._keepers.spare() or self._evict_one()):
             pass
 
     def _evict_one(self) -> bool:
@@ -239,7 +247,8 @@ class PipelineManager:
     def _taken(self, waiting: bool) -> int:
         """Bytes of the modules on the device, or of those that wait in main memory."""
         with self._lock:
-            return sum(held.size for held in self._modules.values() if held.waits == waiting)
+            ours = sum(held.size for held in self._modules.values() if held.waits == waiting)
+        return ours if waiting else ours + self._keepers.kept_bytes()
 
     def _missing(self, source: Source) -> list[Part]:
         with self._lock:
@@ -256,7 +265,7 @@ class PipelineManager:
     def _entry(self, source: Source, pins: int, stopped: Callable[[], bool]) -> Entry:
         self._make_room(source)
         where = self._where(source)
-        while not where.whole and (not pins or self._evict_one()):
+        while not where.whole and (not pins or self._keepers.spare() or self._evict_one()):
             if not pins:
                 raise loading.Stopped  # not worth it for what nobody has asked for yet
             where = self._where(source)

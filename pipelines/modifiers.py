@@ -44,8 +44,17 @@ class Modifier:
     mounted: bool = False
     """Whether the page's script has a module of its own for its settings, mounted under its name."""
 
-    def check(self, params: Any, catalog: "Catalog") -> None:
-        """Raises `StudioError` for parameters that name what is not there; called without torch before a job is queued."""
+    def check(self, params: Any, catalog: "Catalog", checkpoint: str) -> None:
+        """Raises `StudioError` for parameters that name what is not there or does not go with the checkpoint; called without torch
+        before a job is queued."""
+
+    def kept_bytes(self) -> int:
+        """What the models take that it keeps for the next job; asked from any thread, in the engine's process."""
+        return 0
+
+    def spare(self) -> bool:
+        """Lets go of those, for want of memory; False if there were none."""
+        return False
 
     def pictures(self, params: Any) -> Sequence[str]:
         """The pictures that it needs, as ids of blobs; they are looked for before a job is queued."""

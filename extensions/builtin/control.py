@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from extensions.hookspecs import hookimpl
 from pipelines.control import PREPROCESSORS, ControlParams, ControlShelf
-from pipelines.errors import CheckpointError, InvalidRequest
+from pipelines.control.fitting import require_listed_fit
+from pipelines.errors import CheckpointError, InvalidRequest, UnknownName
 from pipelines.modifiers import Around, Modifier
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class Control(Modifier):
     def __init__(self) -> None:
         self._nets: ControlNets | None = None  # in the engine's process only
 
-    def check(self, params: ControlParams, catalog: "Catalog") -> None:
+    def check(self, params: ControlParams, catalog: "Catalog", checkpoint: str) -> None:
         shelf = ControlShelf(catalog.roots)
         for number, unit in enumerate(params.units, start=1):
             if not unit.acts or unit.is_reference:
@@ -37,14 +38,22 @@ class Control(Modifier):
             made = PREPROCESSORS[unit.preprocessor]
             if unit.model:
                 try:
-                    shelf.find(unit.model)
-                except CheckpointError as error:
+                    require_listed_fit(shelf.find(unit.model), catalog, checkpoint)
+                except UnknownName:
+                    raise  # it lists the names that there are
+                except (CheckpointError, InvalidRequest) as error:
                     raise InvalidRequest(f"Control {number}: {error}", "modifiers") from None
             elif made.steering == "model":
                 raise InvalidRequest(
                     f"Control {number}: {made.title} steers by way of a ControlNet, and none is chosen; those in models/controlnet can be.",
                     "modifiers",
                 )
+
+    def kept_bytes(self) -> int:
+        return self._nets.kept_bytes() if self._nets else 0
+
+    def spare(self) -> bool:
+        return self._nets.spare() if self._nets else False
 
     def pictures(self, params: ControlParams) -> tuple[str, ...]:
         return tuple(unit.image for unit in params.acting)

@@ -40,7 +40,7 @@ class Lora(Modifier):
     Params = LoraParams
     shown = False  # prompts name them
 
-    def check(self, params: LoraParams, catalog: "Catalog") -> None:
+    def check(self, params: LoraParams, catalog: "Catalog", checkpoint: str) -> None:
         for lora in params.loras:
             lora_info.read(shelf.find_lora(catalog.roots, lora.name))
 

@@ -45,7 +45,7 @@ class Refiner(Modifier):
     title = "Refiner"
     Params = RefinerParams
 
-    def check(self, params: RefinerParams, catalog: "Catalog") -> None:
+    def check(self, params: RefinerParams, catalog: "Catalog", checkpoint: str) -> None:
         """Raises `InvalidRequest` where none is chosen, `UnknownName`, or `CheckpointError` for one that cannot be used."""
         if not params.checkpoint:
             raise InvalidRequest("Choose the checkpoint that takes over, or switch the refiner off.", "modifiers")

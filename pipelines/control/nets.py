@@ -7,12 +7,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from diffusers import ControlNetModel, UNet2DConditionModel
+from diffusers import ControlNetModel
 
 from .. import loading, loading_memory
-from ..components import Components
-from ..errors import CheckpointError, InvalidRequest, OutOfMemory
-from .reading import ControlInfo, made_for
+from ..errors import CheckpointError, OutOfMemory
+from .reading import ControlInfo
 
 _MOST_UNUSED = 3
 _MARGIN = 3  # so many times its own size must be free on the device for one to be kept unused
@@ -68,19 +67,3 @@ class ControlNets:
             had = bool(self._unused)
             self._unused.clear()
         return had
-
-
-def require_fit(info: ControlInfo, components: Components) -> None:
-    """Raises `InvalidRequest` for a ControlNet that was made for another kind of denoiser than the checkpoint's."""
-    assert info.part is not None
-    denoiser, net = components.denoiser.config, info.part.config
-    theirs = denoiser.get("cross_attention_dim")
-    name = f"checkpoint {components.checkpoint!r}"
-    if not isinstance(components.denoiser, UNet2DConditionModel) or info.text_width != theirs:
-        is_a = f"is {components.family.title}" + (f" (text of width {theirs})" if theirs else "")
-        raise InvalidRequest(f"ControlNet {info.name!r} is made for {made_for(info.text_width)}, and {name} {is_a}.", "modifiers")
-    widths = [tuple(config.get("block_out_channels") or ()) for config in (net, denoiser)]
-    if widths[0] != widths[1]:
-        raise InvalidRequest(
-            f"ControlNet {info.name!r} has levels of {widths[0]} channels, {name} of {widths[1]}: they do not fit.", "modifiers"
-        )

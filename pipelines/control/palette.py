@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 _FILE = Path(__file__).parent / "data" / "ade20k.txt"
+_NOTHING = (0, 0, 0)
 _BITS = 5  # of each colour, by which the nearest is looked up
 
 
@@ -22,8 +23,9 @@ def ade20k() -> tuple[tuple[str, tuple[int, int, int]], ...]:
 
 
 def snapped(picture: Image.Image) -> Image.Image:
-    """Every pixel in the nearest of these colours; so that soft brushes and JPEG leave no colours in between."""
-    colours = np.array(sorted({colour for _, colour in ade20k()}), dtype=np.int32)
+    """Every pixel in the nearest of these colours, or black for what nothing is said of; so that soft brushes and JPEG leave no
+    colours in between."""
+    colours = np.array(sorted({_NOTHING, *(colour for _, colour in ade20k())}), dtype=np.int32)
     pixels = np.asarray(picture.convert("RGB")).astype(np.int32)
     found, places = np.unique(pixels.reshape(-1, 3) >> (8 - _BITS), axis=0, return_inverse=True)
     centres = (found << (8 - _BITS)) + (1 << (7 - _BITS))

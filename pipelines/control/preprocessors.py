@@ -30,7 +30,7 @@ class Parameter:
 @dataclass(frozen=True)
 class Preprocessor:
     """`make` is "module:function" of an RGB picture and the parameters, "" where the picture stays as it is. `suits` are words
-    in the names of ControlNets that were trained on such pictures."""
+    in the names of ControlNets that were trained on such pictures. `exact`: its colours mean something, and are never mixed."""
 
     title: str
     description: str
@@ -38,6 +38,7 @@ class Preprocessor:
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     steering: Steering = "model"
     suits: tuple[str, ...] = ()
+    exact: bool = False
 
 
 _HERE = "pipelines.control."
@@ -73,7 +74,7 @@ PREPROCESSORS: Mapping[str, Preprocessor] = {
     ),
     "segmentation": Preprocessor(
         "Segmentation colours", "A painted map, each colour the nearest of ADE20K's.", f"{_HERE}palette:snapped", {},
-        suits=("seg",),
+        suits=("seg",), exact=True,
     ),
     "tile": Preprocessor(
         "Tile", "The picture without its detail, which is drawn anew.", f"{_HERE}colours:tile",
@@ -130,11 +131,13 @@ def preprocessed(
     """What steers: an RGB picture of `size` (width, height), made of `picture` (RGB).
 
     The preprocessor works on the picture with `resolution` pixels along its shorter side; None is pixel perfect, where what
-    it makes needs no more scaling. Raises `UnknownName`, `InvalidRequest`.
+    it makes needs no more scaling, and so is one whose colours are exact. Raises `UnknownName`, `InvalidRequest`.
     """
     found = find(name)
     settings = parameters(name, given)
     if found.make:
         make: Callable[..., Image.Image] = resolve_name(found.make)
+        if found.exact:
+            return make(resized(picture, size, mode, exact=True), **settings)
         picture = make(at_resolution(picture, resolution or perfect(picture.size, size, mode)), **settings)
     return resized(picture.convert("RGB"), size, mode)

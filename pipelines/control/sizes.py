@@ -13,13 +13,13 @@ ResizeMode = Literal["stretch", "crop", "fill"]
 A1111 calls them just resize, crop and resize, resize and fill."""
 
 
-def resized(picture: Image.Image, size: Size, mode: ResizeMode) -> Image.Image:
-    """The picture (RGB) at `size` (width, height)."""
-    if mode != "fill":
+def resized(picture: Image.Image, size: Size, mode: ResizeMode, exact: bool = False) -> Image.Image:
+    """The picture (RGB) at `size` (width, height); `exact` mixes no colours."""
+    if mode != "fill" and not exact:
         return resizing.resized(picture, size, mode)
     left, top, across, down = resizing.placed(picture.size, size, mode)
     ground = Image.new(picture.mode, size, _edge_colour(picture))
-    ground.paste(picture.resize((across, down), resizing.LANCZOS), (left, top))
+    ground.paste(picture.resize((across, down), Image.Resampling.NEAREST if exact else resizing.LANCZOS), (left, top))
     return ground
 
 

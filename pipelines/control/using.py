@@ -9,9 +9,10 @@ from torch import Tensor
 from ..components import Components
 from ..denoise import Predict
 from ..modifiers import Around, Prediction
+from .fitting import require_fit
 from .layout import LaidOut
 from .maps import Maps
-from .nets import ControlNets, require_fit
+from .nets import ControlNets
 from .reference import Referring
 from .residuals import Controlled
 from .shelf import ControlShelf

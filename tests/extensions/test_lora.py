@@ -39,7 +39,7 @@ def params(*loras: dict[str, Any]) -> LoraParams:
 
 def test_loras_by_name(parts: dict[str, Any], catalog: Catalog) -> None:
     wanted = params({"name": "ink", "weight": 0.5, "text_weight": None}, {"name": "wash"})
-    LORA.check(wanted, catalog)
+    LORA.check(wanted, catalog, "toy")
     components = files.components(parts)
     before = files.weights(components.modules)
     with LORA.modify(components, wanted, catalog):
@@ -51,9 +51,9 @@ def test_loras_by_name(parts: dict[str, Any], catalog: Catalog) -> None:
 
 def test_names_are_checked_before_a_job_is_queued(catalog: Catalog) -> None:
     with pytest.raises(UnknownName, match="There is no lora named 'inc'; known: Wash, broken, ink"):
-        LORA.check(params({"name": "inc"}), catalog)
+        LORA.check(params({"name": "inc"}), catalog, "toy")
     with pytest.raises(CheckpointError, match=r"broken\.safetensors is not a safetensors file"):
-        LORA.check(params({"name": "broken"}), catalog)
+        LORA.check(params({"name": "broken"}), catalog, "toy")
 
 
 NOT_LORAS: list[Any] = [

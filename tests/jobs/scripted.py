@@ -24,6 +24,7 @@ from pipelines.errors import CheckpointError
 class Script:
     folder: str  # counts tries here
     broken: bool = False  # the engine cannot be built
+    unreadable: str = ""  # why no checkpoint can be loaded
 
 
 def png(seed: int, width: int = 8, height: int = 8) -> bytes:
@@ -56,6 +57,7 @@ class ScriptedEngine:
         self._said: list[ev.EngineEvent] = []
         self._closed = False
         self._loaded = ["toy"]
+        self._failures: dict[str, dict[str, Any]] = {}
 
     def submit(self, work: ev.Work) -> None:
         tries = Path(self.script.folder) / f"{work.job}.tries"
@@ -92,10 +94,15 @@ class ScriptedEngine:
             self._changed.notify_all()
 
     def status(self) -> dict[str, Any]:
-        return {"loaded": list(self._loaded), "memory_bytes": 1, "device": "script", "holds": dict.fromkeys(self._loaded, 1)}
+        parts = [{"component": "unet", "bytes": 1, "waits": False, "shared": False}]
+        held = {"holds": dict.fromkeys(self._loaded, parts), "plans": dict.fromkeys(self._loaded, "Everything is in main memory.")}
+        return {"loaded": list(self._loaded), "memory_bytes": 1, "device": "script", **held, "failures": dict(self._failures)}
 
     def load(self, checkpoint: str, vae: str) -> None:
-        self._loaded = [checkpoint]
+        if self.script.unreadable:
+            self._failures[checkpoint] = {"message": self.script.unreadable, "time": time.time()}
+        else:
+            self._loaded = [checkpoint]
 
     def unload(self, checkpoint: str) -> None:
         self._loaded = []

@@ -229,16 +229,35 @@ def test_a_preview_from_a_picture_that_was_made(studio: Studio, models: Path) ->
 
 def test_load_and_unload_reach_the_engine(studio: Studio) -> None:
     until(lambda: studio.health()["engine"] == "ready" and studio.health()["loaded"])
-    studio.unload("toy")
+    studio.memory.unload("toy")
     until(lambda: studio.health()["loaded"] == [])
     with pytest.raises(InvalidRequest, match="not in memory"):
-        studio.unload("toy")
-    studio.load("toy")
+        studio.memory.unload("toy")
+    studio.memory.load("toy")
     until(lambda: studio.health()["loaded"] == ["toy"])
     assert next(each for each in studio.collection.listed("checkpoint")["models"] if each["name"] == "toy")["loaded"]
     for checkpoint, chosen in (("nope", None), ("toy", "nope")):
         with pytest.raises(UnknownName):
-            studio.load(checkpoint, chosen)
+            studio.memory.load(checkpoint, chosen)
     studio.stop()
     with pytest.raises(StudioError, match="not ready"):
-        studio.load("toy")
+        studio.memory.load("toy")
+
+
+def test_what_a_loaded_checkpoint_holds_is_told(studio: Studio) -> None:
+    until(lambda: studio.health()["loaded"])
+    toy = studio.collection.one("checkpoint", "toy")
+    assert toy["holds"] == [{"component": "unet", "bytes": 1, "waits": False, "shared": False}] and toy["memory_bytes"] == 1
+    assert toy["memory_plan"] == "Everything is in main memory." and not toy["pickle"]
+
+
+def test_a_checkpoint_that_cannot_be_loaded_is_told_until_it_is_asked_for_again(studios: Callable[..., Studio]) -> None:
+    studio = studios(unreadable="Its VAE is damaged.")
+    until(lambda: studio.health()["engine"] == "ready")
+    assert studio.health()["load_errors"] == {}
+    studio.memory.load("toy")
+    until(lambda: studio.health()["load_errors"] == {"toy": "Its VAE is damaged."})
+    before = studio.memory._asked["toy"]
+    studio.memory.load("toy")
+    assert studio.memory._asked["toy"] > before
+    until(lambda: studio.health()["load_errors"] == {"toy": "Its VAE is damaged."})

@@ -143,6 +143,20 @@ def test_a_mask_must_be_as_large_as_the_picture_and_have_some_white(intake: Inta
         intake.request({**draft, "mask_image": "b" * 64})
     taken = intake.request({**draft, "mask_image": keep(80, 64, 200)})
     assert (taken.width, taken.height, taken.strength) == (80, 64, 1.0)
+    assert "nothing of the picture is kept" in (intake.remark(taken) or "")
+
+
+def test_what_is_transparent_or_outside_needs_no_mask(intake: Intake, keep: Callable[..., str]):
+    clear = keep(80, 64, (9, 9, 9, 0), "RGBA")
+    assert intake.request({"task": "inpaint", "image": clear}).mask_image == ""
+    draft = {"task": "inpaint", "image": keep(80, 64, (9, 9, 9), "RGB")}
+    taken = intake.request({**draft, "outpaint_right": 32, "outpaint_top": 16})
+    assert (taken.width, taken.height) == (112, 80)
+    assert "goes with its surroundings" in (intake.remark(taken) or "")
+    alone = intake.request({**draft, "mask_image": keep(80, 64, 200), "inpaint_area": "masked"})
+    assert alone.width == alone.height
+    with pytest.raises(BadPicture, match="mask_grow -60 leaves no white"):
+        intake.request({**draft, "outpaint_left": 32, "mask_grow": -60, "mask_image": keep(80, 64, 0)})
 
 
 @pytest.mark.parametrize("checkpoint", [None, ""])

@@ -180,10 +180,12 @@ def test_health_and_what_there_is(studio: Studio):
     assert studio.health() == {
         **{"status": "ok", "engine": "ready", "message": None, "restarts": 0, "notices": []},
         **{"device": "script", "loaded": ["toy"], "memory_bytes": 1, "version": "1"},
+        **{"memory_plan": "", "waiting_bytes": 0, "load_errors": {}},
     }
     assert studio.models()["checkpoints"][0]["loaded"] is True
     schedulers = studio.schedulers()
-    assert {"name": "ddim", "title": "DDIM", "kind": "diffusers", "schedules": ["automatic"]} in schedulers["schedulers"]
+    (ddim,) = (each for each in schedulers["schedulers"] if each["name"] == "ddim")
+    assert (ddim["title"], ddim["kind"], ddim["schedules"]) == ("DDIM", "diffusers", ["automatic"])
     assert {"name": "karras", "title": "Karras"} in schedulers["schedules"]
 
 
@@ -246,3 +248,9 @@ def test_a_broken_journal_is_begun_anew_with_the_pictures(studios: Callable[...,
 def test_an_empty_prompt_runs_and_is_remarked_upon(studio: Studio) -> None:
     assert "prompt is empty" in (studio.submit({"prompt": "  "}).notice or "")
     assert studio.submit({"prompt": "a cat"}).notice is None
+
+
+def test_guidance_that_burns_a_picture_is_remarked_upon(studio: Studio) -> None:
+    burns = studio.submit({"prompt": "a cat", "scheduler": "euler_cfg_pp", "guidance_scale": 7}).notice
+    assert burns == "Euler CFG++ is made for a guidance of 1 to 2; 7 burns the picture."
+    assert studio.submit({"prompt": "a cat", "scheduler": "euler_cfg_pp", "guidance_scale": 1.5}).notice is None

@@ -56,6 +56,7 @@ def test_reads_size_and_format(format):
         (b"\xff\xd8\xff" + bytes(100), "The JPEG picture is damaged or cut short"),
         (png_of_size(20_000, 20_000), "The picture is 20000 × 20000, 400 megapixels; at most 40 can be used."),
         (png_of_size(13_300, 13_300), "The picture is 13300 × 13300, 177 megapixels; at most 40 can be used."),
+        (png_of_size(10_000, 5_000), "The picture is 10000 × 5000, 50 megapixels; at most 40 can be used."),
         (png_of_size(2**31 - 1, 2**31 - 1), "The picture is 2147483647 × 2147483647"),
         (png_of_size(0, 16), "The PNG picture is damaged or cut short"),
     ],

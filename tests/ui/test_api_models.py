@@ -102,6 +102,20 @@ def test_load_and_unload(it: Served) -> None:
     assert refused(it.client.post("/api/v1/models/load", json={}))[1] == "checkpoint"
 
 
+def test_a_pickle_is_converted_on_the_owners_word(it: Served) -> None:
+    assert refused(it.client.post("/api/v1/models/convert", json={"kind": "checkpoint", "name": "toy"}))[1] == "name"
+    assert refused(it.client.post("/api/v1/models/convert", json={"kind": "checkpoint", "name": "nope.ckpt"}))[1] == "name"
+    (it.folder / "models" / "checkpoints" / "bad.ckpt").write_bytes(b"no pickle")
+    asked = it.client.post("/api/v1/models/convert", json={"kind": "checkpoint", "name": "bad.ckpt"})
+    assert asked.status_code == 202 and shapes.Conversion.model_validate(asked.json()).state in ("queued", "running")
+
+    def ended() -> shapes.Conversion | None:
+        told = shapes.Conversions.model_validate(it.client.get("/api/v1/models/conversions").json())
+        return next((each for each in told.conversions if each.state in ("finished", "failed")), None)
+
+    assert (until(ended, 120).error or "").startswith("bad.ckpt cannot be converted: ")
+
+
 def test_a_download_from_look_to_shelf(it: Served, there: Elsewhere) -> None:
     offer = shapes.Offer.model_validate(it.client.post("/api/v1/downloads/look", json={"source": "artist/ink-lora"}).json())
     assert (offer.kind, offer.unsafe, [file.path for file in offer.files]) == ("lora", 1, ["ink.safetensors"])
@@ -139,6 +153,8 @@ OWNERS_ONLY: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("DELETE", "/library/lora/style/ink.safetensors/preview", {}),
     ("POST", "/models/load", {"checkpoint": "toy"}),
     ("POST", "/models/unload", {"checkpoint": "toy"}),
+    ("POST", "/models/convert", {"kind": "checkpoint", "name": "old.ckpt"}),
+    ("GET", "/models/conversions", {}),
     ("POST", "/downloads/look", {"source": "artist/ink-lora"}),
     ("POST", "/downloads", {"source": "artist/ink-lora"}),
     ("GET", "/downloads", {}),
@@ -191,6 +207,7 @@ def test_the_documentation_has_them_all(it: Served) -> None:
     paths = it.client.get("/openapi.json").json()["paths"]
     assert {
         "/library", "/library/{kind}/{name}", "/library/{kind}/{name}/preview", "/library/{kind}/{name}/notes", "/models/load",
-        "/models/unload", "/downloads", "/downloads/look", "/downloads/{download}", "/downloads/{download}/retry",
+        "/models/unload", "/models/convert", "/models/conversions",
+        "/downloads", "/downloads/look", "/downloads/{download}", "/downloads/{download}/retry",
     } <= set(paths)  # fmt: skip
     assert Path(it.folder).name not in str(paths)

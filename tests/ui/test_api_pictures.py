@@ -54,6 +54,18 @@ def test_what_is_no_picture_is_one_sentence(it: Served, data: bytes) -> None:
     assert refused(it.client.post("/api/v1/jobs", json={"task": "img2img", "image": encoded}))[1] == "image"
 
 
+def test_an_upload_that_was_deleted_is_told_at_its_field(it: Served) -> None:
+    images = [it.client.post("/api/v1/uploads", files={"file": picture(colour=colour)}).json()["id"] for colour in ("red", "white")]
+    it.studio.blob_path(images[0]).unlink()
+    lost = {"task": "inpaint", "image": images[0], "mask_image": images[1]}
+    told = "image names no upload that is kept here: upload the picture first."
+    assert refused(it.client.post("/api/v1/jobs", json=lost)) == (told, "image")
+    it.studio.blob_path(images[1]).unlink()
+    again = it.client.post("/api/v1/uploads", files={"file": picture(colour="red")}).json()["id"]
+    assert again == images[0]
+    assert refused(it.client.post("/api/v1/jobs", json=lost)) == (f"mask_{told}", "mask_image")
+
+
 def test_uploads_of_other_types_and_forms_without_the_file(it: Served) -> None:
     for kind in ("text/plain", "application/x-www-form-urlencoded", "application/json"):
         refused(it.client.post("/api/v1/uploads", content=picture(), headers={"Content-Type": kind}), 415)

@@ -7,7 +7,8 @@ import pytest
 from pydantic import BaseModel, Field
 
 from pipelines.modifiers import Modifier
-from pipelines.request import TASKS, Request, Txt2Img, placed
+from pipelines.parameters import placed
+from pipelines.request import TASKS, Request, Txt2Img
 from ui.controls import Form, bounds, component
 
 CHOICES = {
@@ -51,7 +52,7 @@ def built(made: Form) -> Form:
 def test_every_field_but_pictures_gets_a_control_with_its_words(request_type: type[Request]) -> None:
     made = built(form(request_type))
     for name, field in request_type.model_fields.items():
-        if name in ("task", "image", "mask_image", "template", "modifiers"):
+        if name in ("task", "image", "mask_image", "template", "modifiers", *request_type.unused):
             assert name not in made.controls
             continue
         control = made.controls[name]
@@ -122,3 +123,12 @@ def test_a_type_without_a_control_is_an_error_that_names_it() -> None:
 
 def test_bounds_reads_what_pydantic_keeps() -> None:
     assert bounds(Txt2Img.model_fields["seed"]) == {"ge": -1, "lt": 2**32}
+
+
+def test_a_number_that_stands_for_none_and_values_with_names_are_told() -> None:
+    made = built(form())
+    described = made.describe()
+    assert described["unset"]["seed"] == {"value": -1, "word": "new each time"}
+    assert described["unset"]["sigma_max"] == {"value": 0, "word": "the model's own"}
+    assert made.controls["noise_source"].choices == [("CPU", "cpu"), ("GPU", "gpu"), ("NV", "nv")]
+    assert made.controls["timestep_spacing"].choices[0] == ("Automatic", "automatic")

@@ -11,12 +11,13 @@ import pytest
 
 import ui
 from pipelines.names import SCHEDULERS, SCHEDULES
-from pipelines.request import Txt2Img, placed
+from pipelines.parameters import placed
+from pipelines.request import Txt2Img
 from ui.layout import Tab, column
 from ui.page import build
 from ui.theme import STYLES, look
 
-TASKS = ("txt2img", "img2img", "inpaint")
+TASKS = ("txt2img", "img2img", "inpaint", "upscale", "img2vid")
 
 
 def models(**changes: Any) -> dict[str, Any]:
@@ -24,6 +25,7 @@ def models(**changes: Any) -> dict[str, Any]:
         "name": "toy",
         "title": "<b>Toy</b>",
         "broken": None,
+        "tasks": ["txt2img", "img2img", "inpaint"],
         "native_size": [64, 64],
         "recommended": {"num_inference_steps": 7, "width": 64, "height": 64},
         "example_prompts": [],
@@ -73,11 +75,14 @@ def test_no_event_runs_anything_on_the_server(page: gr.Blocks) -> None:
     assert all(event.fn is None and event.js for event in events)
 
 
-def test_three_tabs_with_the_same_prompt_first(page: gr.Blocks) -> None:
+def test_a_tab_for_each_task_with_the_same_prompt_first_where_words_are_told(page: gr.Blocks) -> None:
     known = components(page)
     for task in TASKS:
         assert known[f"{task}-tab"]["props"]["label"] == task
-        assert known[f"{task}-prompt"]["props"]["label"] == "Prompt"
+        if task == "img2vid":
+            assert f"{task}-prompt" not in known
+        else:
+            assert known[f"{task}-prompt"]["props"]["label"] == "Prompt"
     assert "img2img-strength" in known
     assert "txt2img-strength" not in known
 

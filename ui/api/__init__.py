@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
-from . import downloads, info, jobs, library, models, pictures, prompts, shapes, streams
+from . import control, downloads, info, jobs, library, models, pictures, prompts, shapes, streams
 from .owner import Managing
 from .replies import add_error_replies
 
@@ -41,6 +41,6 @@ def build_api(studio: "Studio", managing: Managing = "here") -> FastAPI:
     api.state.studio = studio
     api.state.managing = managing
     add_error_replies(api)
-    for room in (jobs, streams, pictures, prompts, info, library, models, downloads):
+    for room in (jobs, streams, pictures, prompts, info, library, models, downloads, control):
         api.include_router(room.router)
     return api

@@ -3,13 +3,11 @@
 import base64
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from jobs.views import BlobView, ImageView
 from pipelines.errors import BadPicture, InvalidRequest
 from pipelines.request import TASKS
-
-if TYPE_CHECKING:
-    from jobs.studio import Studio
 
 BLOB_ID = re.compile(r"^[0-9a-f]{64}$")
 DATA_URI = re.compile(r"^data:[\w.+/-]*(?:;[\w.+=-]+)*;base64,", re.ASCII)
@@ -22,14 +20,35 @@ PICTURE_FIELDS = frozenset(
 )
 
 
-def keep_pictures(studio: "Studio", draft: Mapping[str, Any]) -> dict[str, Any]:
+class Keeper(Protocol):
+    """Keeps pictures for jobs, and knows those of the gallery: the studio, or its live mode."""
+
+    def put_blob(self, data: bytes) -> BlobView: ...
+    def image(self, id: str) -> ImageView: ...
+
+
+def keep_pictures(studio: Keeper, draft: Mapping[str, Any]) -> dict[str, Any]:
     """The draft with every picture in it kept as a blob and named by its id; raises `InvalidRequest` for the field."""
     model = TASKS.get(str(draft.get("task", "txt2img")))
     taken = PICTURE_FIELDS & set(model.model_fields if model else ())
-    return {field: _blob_id(studio, field, value) if field in taken else value for field, value in draft.items()}
+    kept = {field: _blob_id(studio, field, value) if field in taken else value for field, value in draft.items()}
+    if isinstance(modifiers := kept.get("modifiers"), dict):
+        kept["modifiers"] = {name: _in_units(studio, params) for name, params in modifiers.items()}
+    return kept
 
 
-def _blob_id(studio: "Studio", field: str, value: Any) -> Any:
+def _in_units(studio: Keeper, params: Any) -> Any:
+    """A modifier's parameters with the picture of each of its units kept, where it has units."""
+    if not isinstance(params, dict) or not isinstance(params.get("units"), list):
+        return params
+    return {**params, "units": [_in_unit(studio, unit) for unit in params["units"]]}
+
+
+def _in_unit(studio: Keeper, unit: Any) -> Any:
+    return {**unit, "image": _blob_id(studio, "modifiers", unit["image"])} if isinstance(unit, dict) and "image" in unit else unit
+
+
+def _blob_id(studio: Keeper, field: str, value: Any) -> Any:
     """Values of no known form are returned as they are: the request's own rule names what is wrong with them."""
     if isinstance(value, dict) and set(value) == {"image"} and isinstance(value["image"], str):
         return _kept(studio, field, lambda: studio.image(value["image"]).path.read_bytes())
@@ -40,7 +59,7 @@ def _blob_id(studio: "Studio", field: str, value: Any) -> Any:
     return _kept(studio, field, lambda: _decoded(field, value))
 
 
-def _kept(studio: "Studio", field: str, read: Callable[[], bytes]) -> str:
+def _kept(studio: Keeper, field: str, read: Callable[[], bytes]) -> str:
     """Errors that have no field of their own, or another's, are about `field`."""
     try:
         return studio.put_blob(read()).id

@@ -16,20 +16,25 @@ from .openapi import JOB_BODY
 from .replies import Reply
 
 router = APIRouter(tags=["jobs"])
+Session = Annotated[str | None, Query(pattern=r"^[\w-]{8,64}$", description="Any name that others do not guess, the same for each job.")]
 
 
 @router.post("/jobs", status_code=201, response_model=shapes.Job, openapi_extra=JOB_BODY)
-async def submit(studio: StudioDep, request: Request) -> Reply:
+async def submit(studio: StudioDep, request: Request, live: Session = None) -> Reply:
     """Asks for pictures. Fields that are left out take the checkpoint's recommended settings.
 
     `image` and `mask_image` are ids of uploads, `data:` URIs, base64, or `{"image": id}` for a picture of the gallery.
+    With `live` it is one picture for now: the job is in no list, takes the place of those that its session has unfinished, and
+    its picture, which `/jobs/{job}/picture` gives, is forgotten when newer ones are made, unless it is kept.
     """
     draft = await read_draft(request)
-    job = await run_in_threadpool(_submit, studio, draft)
+    job = await run_in_threadpool(_submit, studio, draft, live)
     return Reply(job.as_json(), 201, {"Location": f"jobs/{job.id}"})
 
 
-def _submit(studio: Studio, draft: dict[str, object]) -> JobView:
+def _submit(studio: Studio, draft: dict[str, object], session: str | None) -> JobView:
+    if session is not None:
+        return studio.live.submit(keep_pictures(studio.live, draft), session)
     return studio.submit(keep_pictures(studio, draft))
 
 
@@ -51,6 +56,12 @@ def one(studio: StudioDep, job: str) -> Reply:
 def cancel(studio: StudioDep, job: str) -> Reply:
     """Cancels; what the job has finished stays."""
     return Reply(studio.cancel(job).as_json())
+
+
+@router.post("/jobs/{job}/keep", response_model=shapes.Job)
+def keep(studio: StudioDep, job: str) -> Reply:
+    """Makes a usual job of a finished live one, its picture one of the gallery."""
+    return Reply(studio.live.keep(job).as_json())
 
 
 @router.post("/jobs/{job}/{action}", response_model=shapes.Job)

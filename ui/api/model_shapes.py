@@ -6,7 +6,7 @@ from pydantic import Field
 
 from pipelines.names import AUTOMATIC
 
-from .shapes import Shape
+from .shapes import Memory, Shape
 
 Name = Annotated[str, Field(min_length=1, max_length=500)]
 
@@ -16,6 +16,13 @@ class Kind(Shape):
     title: str
     plural: str
     count: int
+
+
+class Part(Shape):
+    component: str
+    bytes: int
+    waits: bool = Field(description="In main memory, from where it visits the device.")
+    shared: bool = Field(description="Another checkpoint in memory has the very same, which is held once.")
 
 
 class Model(Shape):
@@ -37,6 +44,9 @@ class Model(Shape):
     tasks: list[str]
     loaded: bool
     memory_bytes: int | None = Field(description="What it takes in memory, where the engine tells.")
+    holds: list[Part] = Field(description="Its components in memory, the largest first.")
+    memory_plan: str = Field(description="Where they live, in a sentence.")
+    pickle: bool = Field(description="Whether it is a pickle, which is not opened and can be converted.")
     preview: str | None = Field(description="Changes when the preview changes; null where there is none.")
     own_preview: bool = Field(description="Whether the preview was chosen here.")
     notes: str
@@ -75,9 +85,23 @@ class ToUnload(Shape):
     checkpoint: Name
 
 
-class InMemory(Shape):
-    loaded: list[str] = Field(description="As the engine last told; what was asked follows within seconds.")
-    memory_bytes: int | None
+class InMemory(Memory):
+    """As the engine last told; what was asked follows within seconds."""
+
+
+class ToConvert(Shape):
+    kind: str = Field(max_length=40)
+    name: Name
+
+
+class Conversion(ToConvert):
+    state: Literal["queued", "running", "finished", "failed"]
+    error: str | None
+    share: float | None = Field(description="How much of it is written, from 0 to 1, while it runs.")
+
+
+class Conversions(Shape):
+    conversions: list[Conversion] = Field(description="Those asked for since the studio started.")
 
 
 class Place(Shape):

@@ -1,4 +1,4 @@
-"""Pictures: the finished ones by their id, uploads, and what a picture tells about how it was made."""
+"""Pictures and clips: the finished ones by their id, uploads, and what a file tells about how it was made."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +8,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse
 
+from pipelines import media
+
 from . import shapes
 from .bodies import PICTURE_BODY, read_picture
 from .deps import StudioDep
@@ -15,8 +17,10 @@ from .replies import Reply
 
 router = APIRouter(tags=["pictures"])
 
-MAGIC = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"RIFF": "image/webp"}
-PICTURE = {200: {"content": {kind: {} for kind in MAGIC.values()}}}
+PICTURE = {200: {"content": {kind: {} for kind in ("image/png", "image/jpeg", "image/webp")}}}
+MADE = {200: {"content": {kind: {} for kind in media.ENDINGS}}, 206: {"description": "The bytes that a Range header asks for."}}
+JPEG = {200: {"content": {"image/jpeg": {}}}}
+KEPT = {"Cache-Control": "private, max-age=31536000, immutable"}
 
 
 @router.get("/images", response_model=shapes.Images)
@@ -25,10 +29,16 @@ def listed(studio: StudioDep, limit: Annotated[int, Query(ge=1, le=500)] = 50, b
     return Reply({"images": [image.as_json() for image in studio.images(limit, before)]})
 
 
-@router.get("/images/{image}", response_class=FileResponse, responses=PICTURE)
+@router.get("/images/{image}", response_class=FileResponse, responses=MADE)
 def one(studio: StudioDep, image: str, download: bool = False) -> FileResponse:
-    """The picture as it was saved, with its recipe inside."""
+    """The picture or clip as it was saved, with its recipe inside. Players may ask for a part (Range)."""
     return _file(studio.image(image).path, "attachment" if download else "inline")
+
+
+@router.get("/images/{image}/thumbnail", response_class=FileResponse, responses=JPEG)
+def thumbnail(studio: StudioDep, image: str) -> FileResponse:
+    """A small JPEG of the picture, of a clip its first frame."""
+    return FileResponse(studio.thumbnail(image), media_type="image/jpeg", headers=KEPT)
 
 
 @router.post("/uploads", status_code=201, response_model=shapes.Upload, openapi_extra=PICTURE_BODY)
@@ -46,20 +56,20 @@ def uploaded(studio: StudioDep, upload: str) -> FileResponse:
 
 @router.post("/recipe", response_model=shapes.Recipe, openapi_extra=PICTURE_BODY)
 async def recipe(studio: StudioDep, request: Request) -> Reply:
-    """Reads how a picture was made from what Safelight or A1111 wrote into it."""
+    """Reads how a picture or a clip was made from what Safelight or A1111 wrote into it."""
     data = await read_picture(request)
     return Reply(await run_in_threadpool(studio.recipe, data))
 
 
 def _file(path: Path, disposition: str) -> FileResponse:
-    """A picture file. Its bytes never change, so browsers may keep it; as a page of its own it may do nothing."""
+    """A picture's or a clip's file. Its bytes never change, so browsers may keep it; as a page of its own it may do nothing."""
     try:
         with path.open("rb") as file:
-            kind = next((kind for magic, kind in MAGIC.items() if file.peek(4).startswith(magic)), None)
+            kind = media.kind_of(file.read(media.HEAD))
     except OSError:
         raise HTTPException(404, "The file of this picture is no longer there.") from None
     if kind is None:
         raise HTTPException(404, "The file of this picture is no picture any more.")
-    headers = {"Cache-Control": "private, max-age=31536000, immutable", "Content-Security-Policy": "default-src 'none'; sandbox"}
+    headers = {**KEPT, "Content-Security-Policy": "default-src 'none'; sandbox"}
     name = Path(path.name).with_suffix("." + kind.partition("/")[2]).name
     return FileResponse(path, media_type=kind, filename=name, content_disposition_type=disposition, headers=headers)

@@ -1,15 +1,16 @@
 """Prompts: how they are read, the names they may hold, styles, and one prompt that asks for many pictures."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
 
 from jobs.studio import Studio
+from pipelines.parameters import LONGEST_PROMPT
 from pipelines.prompts.styles import Style
 from pipelines.prompts.tree import Syntax
-from pipelines.request import LONGEST_PROMPT
 
 from . import shapes
 from .deps import StudioDep
@@ -28,6 +29,7 @@ class Question(Shape):
     num_inference_steps: int = Field(20, ge=1, le=150)
     prompt_syntax: Syntax = "a1111"
     negative: bool = False
+    seed: int = Field(-1, ge=-1, lt=2**32, description="Chooses the words of wildcards; -1 tries several.")
 
 
 class Styled(Shape):
@@ -48,6 +50,9 @@ class Batch(Shape):
     lines: str = Field(
         "", max_length=10 * LONGEST_PROMPT, description='Prompts, one a line, or A1111\'s options (--prompt "a cat" --steps 20).'
     )
+    images: list[str | dict[str, str]] = Field(
+        [], max_length=1000, description="Pictures to start from, as `image` takes them: each is a job of its own, in its own size."
+    )
 
 
 class Batched(Shape):
@@ -58,7 +63,7 @@ class Batched(Shape):
 async def read(studio: StudioDep, asked: Question) -> Reply:
     """How a prompt is read: tokens and chunks, weights, what holds in which steps, networks, what is amiss. Positions are
     in the text as sent."""
-    told = (asked.text, asked.checkpoint, asked.num_inference_steps, asked.prompt_syntax, asked.negative)
+    told = (asked.text, asked.checkpoint, asked.num_inference_steps, asked.prompt_syntax, asked.negative, asked.seed)
     return Reply(await run_in_threadpool(studio.prompting.analysed, *told))
 
 
@@ -94,5 +99,15 @@ async def many(studio: StudioDep, asked: Batch) -> Reply:
     return Reply({"jobs": jobs}, 201)
 
 
+@router.get("/grid", response_class=Response, responses={200: {"content": {"image/png": {}}}})
+def grid(studio: StudioDep, image: Annotated[list[str], Query(max_length=256)], download: bool = False) -> Response:
+    """The pictures named, on one sheet with the words in which their prompts differ; those of a matrix along two axes."""
+    disposition = "attachment" if download else "inline"
+    headers = {"Content-Disposition": f'{disposition}; filename="grid.png"', "Cache-Control": "private, max-age=3600"}
+    return Response(studio.grid(image), media_type="image/png", headers=headers)
+
+
 def _many(studio: Studio, asked: Batch) -> list[dict[str, Any]]:
-    return [job.as_json() for job in studio.submit_many(keep_pictures(studio, asked.request), asked.matrix, asked.lines)]
+    draft = keep_pictures(studio, asked.request)
+    images = [str(keep_pictures(studio, {"task": draft.get("task"), "image": image}).get("image")) for image in asked.images]
+    return [job.as_json() for job in studio.submit_many(draft, asked.matrix, asked.lines, images)]

@@ -45,6 +45,7 @@ class Image(Shape):
     width: int
     height: int
     created: float
+    media_type: str = Field(description="image/png; of a clip video/mp4 or image/webp.")
 
 
 class Images(Shape):
@@ -78,6 +79,9 @@ class Checkpoint(Shape):
     example_prompts: list[str]
     summary: str
     tasks: list[str]
+    noise: str | None = Field(description="How noise and picture mix in it: schedulers name those that they can do.")
+    schedules: list[str] = Field(description="The schedules that it can be sampled along.")
+    idle: dict[str, str] = Field(description="Fields of a job that have no effect on it, and why.")
     loaded: bool
 
 
@@ -106,6 +110,8 @@ class Scheduler(Shape):
     title: str
     kind: Literal["sampler", "diffusers"]
     schedules: list[str]
+    settings: list[str] = Field(description="The fields of a job that have an effect on it.")
+    noise: list[str] = Field(description="The kinds of checkpoints that it can do.")
 
 
 class Schedule(Shape):
@@ -118,12 +124,18 @@ class Schedulers(Shape):
     schedules: list[Schedule]
 
 
-class Health(Shape):
+class Memory(Shape):
+    loaded: list[str]
+    memory_bytes: int | None = Field(description="What all that is loaded takes.")
+    waiting_bytes: int = Field(description="Of that: what waits in main memory, from where it visits the device.")
+    memory_plan: str = Field(description="Where the checkpoint that was used last lives, in a sentence.")
+    load_errors: dict[str, str] = Field(description="Checkpoints that were asked for and could not be loaded, and why.")
+
+
+class Health(Memory):
     status: str
     engine: Literal["starting", "ready", "restarting", "failed", "stopped"]
     device: str | None
-    loaded: list[str]
-    memory_bytes: int | None
     version: str
     restarts: int
     notices: list[str]

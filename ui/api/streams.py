@@ -22,6 +22,7 @@ KEEP_ALIVE_SECONDS = 15.0
 SHORTEST_PAUSE = 0.1  # between two looks at a job: at most ten steps a second
 LAST_ID = 2**63 - 1  # the largest that SQLite can have given
 JPEG = {200: {"content": {"image/jpeg": {}}, "headers": {"X-Step": {"schema": {"type": "integer"}}}}, 204: {}, 410: {}}
+PICTURE = {200: {"content": {"image/png": {}}}, 204: {}, 410: {}}
 NO_STORE = {"Cache-Control": "no-store"}
 Event = tuple[int, str, dict[str, Any]]
 
@@ -33,6 +34,15 @@ async def preview(studio: StudioDep, job: str, after: Annotated[int, Query(ge=-1
     if frame is None:
         return Response(status_code=204, headers=NO_STORE)
     return Response(frame.jpeg, media_type="image/jpeg", headers={**NO_STORE, "X-Step": str(frame.step)})
+
+
+@router.get("/jobs/{job}/picture", response_class=Response, responses=PICTURE)
+async def picture(studio: StudioDep, job: str) -> Response:
+    """The picture of a live job: waits for it up to ten seconds, then 204; 410 when the job was cancelled."""
+    made = await studio.live.picture(job, POLL_SECONDS)
+    if made is None:
+        return Response(status_code=204, headers=NO_STORE)
+    return Response(made.data, media_type=made.media_type, headers=NO_STORE)
 
 
 @router.get("/jobs/{job}/events", response_class=Response, responses={200: {"content": {"text/event-stream": {}}}, 204: {}})

@@ -6,7 +6,7 @@ from PIL import Image, ImageDraw
 
 from pipelines.control.palette import ade20k, snapped
 from pipelines.control.preprocessors import PREPROCESSORS, parameters, preprocessed
-from pipelines.control.sizes import perfect, resized
+from pipelines.control.sizes import ResizeMode, perfect, resized
 from pipelines.errors import InvalidRequest, UnknownName
 
 
@@ -77,6 +77,17 @@ def test_segmentation_has_the_colours_of_the_benchmark() -> None:
         colours["clock"],
         colours["person"],
     ]
+
+
+def test_a_map_of_exact_colours_stays_exact_at_any_size() -> None:
+    colours = dict(ade20k())
+    drawn = Image.new("RGB", (40, 30))
+    drawn.paste(colours["sky"], (0, 0, 40, 12))
+    drawn.paste(colours["grass"], (0, 12, 40, 20))
+    modes: tuple[ResizeMode, ...] = ("stretch", "crop", "fill")
+    for mode in modes:
+        made = np.asarray(preprocessed(drawn, "segmentation", {}, (96, 64), mode))
+        assert {tuple(map(int, pixel)) for pixel in made.reshape(-1, 3)} == {colours["sky"], colours["grass"], (0, 0, 0)}, mode
 
 
 def test_the_three_ways_to_fit_a_picture() -> None:

@@ -11,15 +11,18 @@ from pydantic import ValidationError
 from extensions.builtin.control import Control
 from extensions.builtin.hires import Hires
 from pipelines import batching
+from pipelines.catalog import Catalog
 from pipelines.control import ControlParams, ControlUnit
 from pipelines.control.noising import Levels, low_pass
 from pipelines.denoise import Predict, Row
 from pipelines.errors import InvalidRequest, UnknownName
 from pipelines.events import Failed
+from pipelines.manager import PipelineManager
 from tests.pipelines.control.toy_nets import shelf, toy_net, toy_xl_net
 from tests.pipelines.engines import Blobs, Shelf, engine, latents, of, request, run, toy
 from tests.pipelines.families import toys_sdxl
 from tests.pipelines.test_oracle import picture
+from tests.toys import save_toy
 
 LINES = {"model": "lines"}
 REFERENCE = {"preprocessor": "reference"}
@@ -136,11 +139,23 @@ def test_a_net_for_another_kind_of_checkpoint_is_refused_by_name(kit: Kit) -> No
     )
 
 
+def test_what_is_kept_for_the_next_job_is_counted_and_let_go(kit: Kit) -> None:
+    control = Control()
+    manager = PipelineManager(Catalog(kit.catalog.roots), keepers=[control])
+    assert manager.memory_bytes() == 0 and not manager.spare()
+    run(engine(kit.manager, kit.blobs, {"control": control}, previews=False), kit.asked(LINES))
+    weights = sum(tensor.numel() * tensor.element_size() for tensor in toy_net(1).state_dict().values())
+    assert manager.status()["memory_bytes"] == manager.memory_bytes() == weights
+    assert manager.spare() and manager.memory_bytes() == 0 and not manager.spare()
+
+
 def test_what_is_wrong_is_told_before_a_job_is_queued(kit: Kit) -> None:
     control = Control()
+    save_toy(kit.catalog.roots[0] / "checkpoints" / "toy")
+    catalog = Catalog(kit.catalog.roots)
 
     def check(**unit: Any) -> None:
-        control.check(ControlParams(units=(ControlUnit(image="0" * 64, **unit),)), kit.catalog)
+        control.check(ControlParams(units=(ControlUnit(image="0" * 64, **unit),)), catalog, "toy")
 
     with pytest.raises(InvalidRequest, match="Control 1: Canny steers by way of a ControlNet, and none is chosen"):
         check(preprocessor="canny")
@@ -150,6 +165,11 @@ def test_what_is_wrong_is_told_before_a_job_is_queued(kit: Kit) -> None:
     check(preprocessor="reference")
     check(preprocessor="tile")
     check(preprocessor="canny", model="lines")
+    with pytest.raises(
+        InvalidRequest,
+        match=r"Control 1: ControlNet 'xl' is made for another model \(text of width 40\), and checkpoint 'toy' is Stable Diffusion 1",
+    ):
+        check(preprocessor="canny", model="xl")
     assert control.pictures(ControlParams(units=(ControlUnit(image="0" * 64), ControlUnit(image="1" * 64, enabled=False)))) == ("0" * 64,)
 
 
