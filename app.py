@@ -31,6 +31,12 @@ def arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps (default: the fastest there is)")
     parser.add_argument(
+        "--dtype",
+        choices=("auto", "float32", "float16", "bfloat16"),
+        default="auto",
+        help="numbers that models are kept and computed in (default: what suits the device)",
+    )
+    parser.add_argument(
         "--extension",
         action="append",
         default=[],
@@ -86,7 +92,8 @@ def serve(options: argparse.Namespace) -> int:
     if options.hub_cache and (cache := shelves.hub_cache()):
         roots.append(cache)
     offered = loader.load(options.extension)
-    config = EngineConfig(tuple(map(str, roots)), options.device, str(outputs / ".safelight" / "blobs"), tuple(options.extension))
+    blobs = str(outputs / ".safelight" / "blobs")
+    config = EngineConfig(tuple(map(str, roots)), options.device, blobs, tuple(options.extension), dtype=options.dtype)
     studio = Studio(
         outputs,
         Catalog(roots, offered.families),

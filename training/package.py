@@ -110,7 +110,7 @@ def package(config: Config, paths: Paths, checkpoint: Path) -> None:
     for file in partial.glob("*/config.json"):
         forget_origin(file)
     (partial / "safelight.json").write_text(json.dumps(describe(config, paths), indent=2) + "\n")
-    for name in ("README.md", "samples.png", "evaluation.json"):
+    for name in ("README.md", "samples.png", "preview.png", "evaluation.json"):
         if (checkpoint / name).exists():
             shutil.copy2(checkpoint / name, partial / name)
     shutil.rmtree(checkpoint, ignore_errors=True)

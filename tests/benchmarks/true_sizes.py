@@ -73,9 +73,13 @@ def configurations(folder: Path) -> Path:
         "text_encoder": ["transformers", "CLIPTextModel"], "tokenizer": ["transformers", "CLIPTokenizer"],
         "unet": ["diffusers", "UNet2DConditionModel"], "vae": ["diffusers", "AutoencoderKL"],
     }  # fmt: skip
-    scheduler = {"_class_name": "DDIMScheduler", "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+    scheduler = {
+        "_class_name": "DDIMScheduler", "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1,
+        "clip_sample": False, "set_alpha_to_one": False,
+    }  # fmt: skip
     written = {
-        "model_index.json": index, "scheduler/scheduler_config.json": scheduler, "unet/config.json": UNET, "vae/config.json": VAE,
+        "model_index.json": index, "scheduler/scheduler_config.json": scheduler,
+        **{f"{name}/config.json": {**sd15()[name].config} for name in ("unet", "vae")},  # diffusers asks for all of their defaults
         "text_encoder/config.json": {**CLIP, "model_type": "clip_text_model", "architectures": ["CLIPTextModel"]},
     }  # fmt: skip
     for name, found in written.items():
