@@ -33,6 +33,7 @@ class Form:
         self.controls: dict[str, Component] = {}
         self._places: dict[str, str] = {}  # by control: where it stands, which is also the name of its fold
         self._lists: dict[str, dict[str, Any]] = {}  # by control: the list it shares with others, and whether it may be empty
+        self._unset: dict[str, dict[str, Any]] = {}  # by control: the number that stands for none, and the word for it
         self._choices = choices
         self._modifiers = modifiers
         self._start = start
@@ -40,7 +41,7 @@ class Form:
     def place(self, *places: str) -> None:
         """Render here every field of these places, in the order of their declaration."""
         for name, field in self.request.model_fields.items():
-            if place_of(field) in places and name not in self.controls:
+            if place_of(field) in places and name not in self.controls and name not in self.request.unused:
                 self._add(name, field, place_of(field))
 
     def place_rest(self) -> None:
@@ -50,7 +51,8 @@ class Form:
     def places_left(self) -> list[str]:
         """The places that still hold a field without a control."""
         special = {"", "picture", "modifiers", "recipe"}
-        left = (place_of(field) for name, field in self.request.model_fields.items() if name not in self.controls)
+        taken = {*self.controls, *self.request.unused}
+        left = (place_of(field) for name, field in self.request.model_fields.items() if name not in taken)
         return list(dict.fromkeys(place for place in left if place not in special))
 
     def place_modifiers(self) -> None:
@@ -66,8 +68,17 @@ class Form:
                 for field_name, field in modifier.Params.model_fields.items():
                     self._add(f"{key}.{field_name}", field, "modifiers")
 
+    def mounted(self) -> list[tuple[str, str]]:
+        """(name, title) of the modifiers whose settings the page's script shows."""
+        taken = {} if "modifiers" in self.request.unused else self._modifiers
+        return [(name, modifier.title) for name, modifier in taken.items() if modifier.mounted]
+
     def has_modifiers(self) -> bool:
-        return any(modifier.shown for modifier in self._modifiers.values())
+        return "modifiers" not in self.request.unused and any(modifier.shown for modifier in self._modifiers.values())
+
+    def has(self, place: str) -> bool:
+        """Whether there is still a field to be shown at this place."""
+        return place in self.places_left()
 
     def element(self, key: str) -> str:
         """The id of a control's element in the page."""
@@ -83,8 +94,12 @@ class Form:
             "elements": {key: self.element(key) for key in self.controls},
             "places": {key: self._places[key] for key in self.controls},
             "lists": self._lists,
+            "unset": self._unset,
+            "texts": [key for key, control in self.controls.items() if isinstance(control, gr.Textbox)],
             "takesPicture": self.request.takes_picture,
             "takesMask": self.request.takes_mask,
+            "fitsPicture": self.request.fits_picture,
+            "moves": self.request.moves,
         }
 
     def _add(self, key: str, field: FieldInfo, place: str) -> None:
@@ -96,6 +111,8 @@ class Form:
             empty = str(field.json_schema_extra.get("empty", EMPTY_CHOICE)) if field.default == "" else None
             self._lists[key] = {"from": shared, "empty": empty}
             choices = [*([(empty, "")] if empty else []), *(choices or [])]
+        if isinstance(field.json_schema_extra, dict) and "unset" in field.json_schema_extra:
+            self._unset[key] = {"value": field.json_schema_extra["unset"], "word": field.json_schema_extra["word"]}
         self.controls[key] = component(name, field, value, choices, elem_id=self.element(key))
         self._places[key] = place
 
@@ -118,7 +135,8 @@ def component(name: str, field: FieldInfo, value: Any, choices: Sequence[tuple[s
     """The control that suits a field: a list if it has choices, else by its type; `TypeError` if none is known."""
     words = {"label": field.title or name.replace("_", " ").capitalize(), "info": field.description, "interactive": True, **more}
     if get_origin(field.annotation) is Literal:
-        choices = [(str(each).replace("_", " ").capitalize(), each) for each in get_args(field.annotation)]
+        titles = field.json_schema_extra.get("titles", {}) if isinstance(field.json_schema_extra, dict) else {}
+        choices = [(titles.get(each, str(each).replace("_", " ").capitalize()), each) for each in get_args(field.annotation)]
     if choices is not None:
         return choice(value, choices, words)
     kind = KINDS.get(field.annotation)

@@ -30,17 +30,28 @@ class Tab:
         return re.sub(r"\W+", "-", self.title.lower())
 
 
-FOLDS = {"words": "Prompt language", "sampler": "Sampler", "noise": "Noise", "model": "Model"}
+FOLDS = {
+    "repaint": "Mask",
+    "source": "From the picture",
+    "variation": "Variation",
+    "words": "Prompt language",
+    "clip": "Clip",
+    "sampler": "Sampler",
+    "noise": "Noise",
+    "model": "Model",
+}
 
 
 def column(form: Form, source: Callable[[Form], None] | None = None) -> None:
-    """The usual column: prompt, picture to start from if `source` shows one, shape, seed, then the folded groups."""
-    with gr.Column(elem_classes="sl-prompt", min_width=0):
-        form.place("prompt")
-        mount("prompt-tools", form, field="prompt")
-    with fold(form, "negative", "Negative prompt"):
-        form.place("negative")
-        mount("prompt-tools", form, field="negative_prompt")
+    """The usual column: prompt, picture to start from if `source` shows one, shape, seed, then the folded groups; of a task that
+    has no use for words, without them."""
+    if form.has("prompt"):
+        with gr.Column(elem_classes="sl-prompt", min_width=0):
+            form.place("prompt")
+            mount("prompt-tools", form, field="prompt")
+        with fold(form, "negative", "Negative prompt"):
+            form.place("negative")
+            mount("prompt-tools", form, field="negative_prompt")
     if source is not None:
         source(form)
     with gr.Column(elem_classes="sl-shape", min_width=0):
@@ -53,10 +64,15 @@ def column(form: Form, source: Callable[[Form], None] | None = None) -> None:
         form.place("seed")
         mount("seed-tools", form)
     for place, title in FOLDS.items():
+        if not form.has(place):
+            continue
         with fold(form, place, title):
             form.place(place)
             if place == "words":
                 mount("many", form)
+    for name, title in form.mounted():
+        with fold(form, name, title):
+            mount(name, form)
     if form.has_modifiers():
         with fold(form, "modifiers", "Modifiers"):
             form.place_modifiers()

@@ -24,7 +24,6 @@ READY = "while (!window.safelight?.form) await new Promise(r => setTimeout(r, 20
 def build(studio: "Studio", tabs: Sequence[Tab] = ()) -> gr.Blocks:
     """The page over a studio: the built-in tabs, then `tabs` of extensions."""
     models, schedulers = studio.models(), studio.schedulers()
-    start = first_values(models)
     choices = choices_of(models, schedulers)
     forms: list[Form] = []
     with gr.Blocks(title="Safelight", fill_width=True, analytics_enabled=False) as blocks:
@@ -33,7 +32,7 @@ def build(studio: "Studio", tabs: Sequence[Tab] = ()) -> gr.Blocks:
             with gr.Column(elem_id="sl-column", min_width=0):
                 with gr.Tabs(elem_id="sl-tabs"):
                     for tab in (*TABS, *tabs):
-                        form = Form(tab.name, tab.request, choices, studio.modifiers, start)
+                        form = Form(tab.name, tab.request, choices, studio.modifiers, first_values(models, tab.request.moves))
                         with gr.Tab(tab.title, id=form.name, elem_id=f"{form.name}-tab"):
                             tab.build(form)
                         forms.append(form)
@@ -47,11 +46,12 @@ def build(studio: "Studio", tabs: Sequence[Tab] = ()) -> gr.Blocks:
     return blocks
 
 
-def first_values(models: Mapping[str, Any]) -> dict[str, Any]:
-    """What the controls show before anything was chosen: the default checkpoint and what it recommends."""
-    default = models["default"] or ""
-    recommended = next((each["recommended"] for each in models["checkpoints"] if each["name"] == default), {})
-    return {**recommended, "checkpoint": default}
+def first_values(models: Mapping[str, Any], moves: bool = False) -> dict[str, Any]:
+    """What the controls show before anything was chosen: the default checkpoint and what it recommends; of a tab that makes clips
+    the first checkpoint that can."""
+    fitting = [each for each in models["checkpoints"] if not each["broken"] and ("img2vid" in each["tasks"]) == moves]
+    chosen = next((each for each in fitting if each["name"] == models["default"]), fitting[0] if fitting else None)
+    return {"checkpoint": ""} if chosen is None else {**chosen["recommended"], "checkpoint": chosen["name"]}
 
 
 def choices_of(models: Mapping[str, Any], schedulers: Mapping[str, Any]) -> Choices:

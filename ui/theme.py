@@ -8,7 +8,26 @@ from typing import Any
 
 import gradio as gr
 
-SHEETS = ("tokens", "room", "controls", "prompt", "groups", "buttons", "stage", "panels", "canvas", "narrow")
+SHEETS = (
+    "tokens",
+    "room",
+    "controls",
+    "unset",
+    "prompt",
+    "groups",
+    "buttons",
+    "stage",
+    "contact",
+    "panels",
+    "control",
+    "canvas",
+    "canvas_tools",
+    "canvas_panels",
+    "narrow",
+    "canvas_narrow",
+    "live",
+    "paint",
+)
 STYLES = tuple(f"{name}.css" for name in SHEETS)
 GROUND = "#15110e"  # before the style sheets arrive: the same as --sl-ground in tokens.css
 

@@ -44,7 +44,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two toy checkpoints, the second with other recommended settings, and one that is broken."""
+    """Two toy checkpoints, the second with other recommended settings, one that makes clips, and one that is broken."""
+    from tests.pipelines.families.svd_toys import save_toy_svd
     from tests.toys import save_toy
 
     folder = tmp_path_factory.mktemp("models") / "checkpoints"
@@ -64,6 +65,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, card in cards.items():
         save_toy(folder / name)
         (folder / name / "safelight.json").write_text(json.dumps(card))
+    save_toy_svd(folder / "c-clips")
+    card = {"title": "Toy for clips", "native_size": [96, 64], "recommended": {"num_inference_steps": 4}}
+    (folder / "c-clips" / "safelight.json").write_text(json.dumps(card))
     (folder / "broken.safetensors").write_bytes(b"no model")
     return folder.parent
 

@@ -65,3 +65,55 @@ def test_the_picture_survives_a_reload(desk: Desk, photo: Path) -> None:
     desk.choose_picture("img2img", photo)
     desk.reload()
     expect(desk.page.get_by_role("img", name="The picture to start from")).to_have_js_property("naturalWidth", 96)
+
+
+def test_a_sketch_on_the_picture_is_what_is_sent(desk: Desk, photo: Path) -> None:
+    desk.tab("img2img")
+    desk.choose_picture("img2img", photo)
+    untouched = desk.program.finished(desk.generate())
+    desk.page.get_by_role("button", name="Canvas", exact=True).click()
+    desk.page.get_by_role("button", name="Colour #b23a1c").click()
+    stage = desk.page.locator(".sl-painter-stage")
+    stage.click()
+    expect(desk.page.get_by_role("button", name="Undo")).to_be_enabled()
+    done = desk.program.finished(desk.generate())
+    assert done["state"] == "finished", done["error"]
+    sent = desk.program.upload(done["request"]["image"]).convert("RGB")
+    assert sent.size == (96, 64) and sent.getpixel((48, 32)) == (0xB2, 0x3A, 0x1C)
+    before = Image.open(photo)
+    assert desk.program.upload(untouched["request"]["image"]).tobytes() == before.tobytes()
+    assert sent.getpixel((2, 2)) == before.getpixel((2, 2))
+
+
+def test_an_empty_canvas_is_something_to_start_from(desk: Desk) -> None:
+    desk.tab("img2img")
+    canvas = desk.page.locator(".sl-painter-stage")
+    canvas.get_by_label("Width").fill("80")
+    canvas.get_by_label("Height").fill("64")
+    canvas.get_by_label("Colour of the empty canvas").fill("#336699")
+    canvas.get_by_role("button", name="Start from an empty canvas").click()
+    expect(desk.page.get_by_role("img", name="The picture to start from")).to_have_js_property("naturalWidth", 80)
+    done = desk.program.finished(desk.generate())
+    assert done["state"] == "finished", done["error"]
+    assert desk.program.upload(done["request"]["image"]).getcolors() == [(80 * 64, (0x33, 0x66, 0x99))]
+
+
+def test_the_sketch_survives_a_reload_and_a_change_of_tabs(desk: Desk, photo: Path) -> None:
+    desk.tab("img2img")
+    desk.choose_picture("img2img", photo)
+    desk.page.locator(".sl-painter-stage").click()
+    desk.tab("inpaint")
+    desk.tab("img2img")
+    kept = """async () => {
+        const open = () => new Promise((done) => { const o = indexedDB.open("safelight"); o.onsuccess = () => done(o.result); });
+        const get = (db) => new Promise((done) => {
+            const got = db.transaction("blobs").objectStore("blobs").get("img2img sketch");
+            got.onsuccess = () => { db.close(); done(Boolean(got.result)); };
+        });
+        while (!(await get(await open()))) await new Promise(requestAnimationFrame);
+    }"""
+    desk.page.evaluate(kept)
+    desk.reload()
+    expect(desk.page.get_by_role("button", name="Clear sketch")).to_be_enabled()
+    done = desk.program.finished(desk.generate())
+    assert desk.program.upload(done["request"]["image"]).convert("RGB").getpixel((48, 32)) == (0xB2, 0x3A, 0x1C)

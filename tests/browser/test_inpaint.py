@@ -12,7 +12,7 @@ from tests.browser.desk import Desk
 KEPT_MASK = """async () => {
     const db = await new Promise((done) => { const o = indexedDB.open("safelight"); o.onsuccess = () => done(o.result); });
     return new Promise((done) => {
-        const got = db.transaction("blobs").objectStore("blobs").get("mask inpaint");
+        const got = db.transaction("blobs").objectStore("blobs").get("inpaint mask");
         got.onsuccess = () => { db.close(); done(Boolean(got.result)); };
     });
 }"""
@@ -83,6 +83,39 @@ def test_picture_and_mask_survive_a_reload(desk: Desk, photo: Path) -> None:
     paint(desk)
     desk.program.until(lambda: desk.page.evaluate(KEPT_MASK))
     desk.reload()
-    expect(desk.page.get_by_role("button", name="Undo")).to_be_enabled()
+    expect(desk.page.get_by_role("button", name="Clear mask")).to_be_enabled()
     done = desk.program.finished(desk.generate())
     assert done["state"] == "finished", done["error"]
+
+
+def test_a_frame_that_reaches_out_is_painted_in(desk: Desk, photo: Path) -> None:
+    desk.tab("inpaint")
+    desk.choose_picture("inpaint", photo)
+    desk.page.get_by_role("button", name="Frame (F)").click()
+    desk.page.get_by_label("Right", exact=True).fill("32")
+    desk.page.get_by_label("Overlap", exact=True).fill("8")
+    desk.page.get_by_label("Overlap", exact=True).press("Tab")
+    expect(desk.number("width", "inpaint")).to_have_value("160")
+    expect(desk.number("height", "inpaint")).to_have_value("104")
+    done = desk.program.finished(desk.generate())
+    assert done["state"] == "finished", done["error"]
+    sent, mask = desk.program.upload(done["request"]["image"]), desk.program.upload(done["request"]["mask_image"])
+    assert sent.size == mask.size == (96, 64) and sent.mode == "RGBA"
+    assert mask.point(lambda level: level).getbbox() == (56, 0, 96, 64)
+    made = desk.program.picture(done["images"][0]).convert("RGB")
+    assert made.size == (96, 64)
+    kept = (0, 0, 56, 64)
+    assert ImageChops.difference(made.crop(kept), Image.open(photo).crop(kept)).getbbox() is None
+
+
+def test_a_sketch_is_part_of_what_is_painted_over(desk: Desk, photo: Path) -> None:
+    desk.tab("inpaint")
+    desk.choose_picture("inpaint", photo)
+    paint(desk)
+    desk.page.get_by_role("group", name="Layers").get_by_role("button", name="Sketch", exact=True).click()
+    desk.page.get_by_role("button", name="Colour #3f7fa8").click()
+    paint(desk)
+    done = desk.program.finished(desk.generate())
+    assert done["state"] == "finished", done["error"]
+    sent = desk.program.upload(done["request"]["image"]).convert("RGB")
+    assert sent.size == (64, 64) and sent.getpixel((32, 32)) == (0x3F, 0x7F, 0xA8)

@@ -107,6 +107,7 @@ def test_a_mask_from_a_file(desk: Desk) -> None:
     easel.choose(encoded(photo))
     wanted = np.zeros((80, 64), np.uint8)
     wanted[20:50, 10:40] = 255
+    easel.press("More for the mask")
     easel.give("Upload mask", encoded(Image.fromarray(wanted)))
     expect(desk.page.get_by_role("button", name="Clear mask")).to_be_enabled()
     mask, (picture,) = easel.made()

@@ -1,6 +1,7 @@
 """The models in the page: found, looked at, used, noted, fetched; by mouse, by key, and on a narrow page."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from playwright.sync_api import BrowserContext, Locator, Page, expect
+from safetensors.numpy import load_file, save_file
 
 from tests.browser.conftest import watch
 from tests.browser.desk import Desk, Program
@@ -75,6 +77,9 @@ def test_a_lora_goes_to_the_caret(desk: Desk) -> None:
     opened(page)
     card(page, "lora ink_wash.safetensors").click()
     page.get_by_role("button", name="Add to prompt").click()
+    expect(desk.prompt).to_have_value("a fox <lora:ink_wash:0.8> ink wash style, at night")
+    page.get_by_role("button", name="Add to prompt").click()
+    expect(page.get_by_role("status").filter(has_text="is in the prompt already").first).to_be_visible()
     expect(desk.prompt).to_have_value("a fox <lora:ink_wash:0.8> ink wash style, at night")
     page.get_by_role("button", name="fine lines").click()
     expect(desk.prompt).to_have_value("a fox <lora:ink_wash:0.8> ink wash style, fine lines, at night")
@@ -218,3 +223,48 @@ def test_the_page_starts_without_it(desk: Desk) -> None:
     desk.reload()
     late = ("/static/library.", "/static/library_details", "/static/library_downloads", "api/v1/library")
     assert not [url for url in asked if any(part in url for part in late)]
+
+
+def test_what_a_loaded_checkpoint_holds_is_shown(desk: Desk) -> None:
+    page = desk.page
+    opened(page)
+    card(page, "checkpoint b-toy").click()
+    page.get_by_role("button", name="Load now").click()
+    held = page.locator(".sl-held")
+    expect(held).to_contain_text("Denoiser")
+    expect(held).to_contain_text("Everything is in main memory.")
+    page.get_by_role("button", name="Unload").click()
+    expect(held).to_be_hidden()
+
+
+def test_a_checkpoint_that_cannot_be_read_says_why(desk: Desk, shelf: Path, problems: list[str]) -> None:
+    damaged = shelf / "checkpoints" / "damaged"
+    shutil.copytree(shelf / "checkpoints" / "b-toy", damaged)
+    (damaged / "safelight.json").unlink()
+    weights_file = damaged / "vae" / "diffusion_pytorch_model.safetensors"
+    tensors = load_file(weights_file)
+    tensors["post_quant_conv.bias"][0] = float("nan")
+    save_file(tensors, weights_file, {"format": "pt"})
+    page = desk.page
+    try:
+        opened(page)
+        card(page, "checkpoint damaged").click()
+        page.get_by_role("button", name="Load now").click()
+        expect(page.get_by_role("alert").filter(has_text="not finite")).to_be_visible()
+        expect(page.get_by_role("button", name="Load now")).to_be_enabled()
+    finally:
+        shutil.rmtree(damaged)
+
+
+def test_a_pickle_is_converted(desk: Desk, shelf: Path) -> None:
+    import torch  # here, so that collecting these tests stays quick
+
+    path = shelf / "embeddings" / "old.pt"
+    torch.save({"string_to_param": {}, "emb_params": torch.ones(2, 768)}, path)
+    page = desk.page
+    opened(page)
+    card(page, "embedding old.pt").click()
+    page.get_by_role("button", name="Convert to safetensors").click()
+    expect(page.get_by_role("status").filter(has_text="is converted")).to_be_visible(timeout=120_000)
+    expect(card(page, "embedding old.safetensors")).to_be_visible()
+    assert path.with_suffix(".safetensors").is_file()

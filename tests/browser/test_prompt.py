@@ -142,3 +142,64 @@ def test_a_wrong_line_is_told_at_the_list(desk: Desk) -> None:
     expect(desk.page.locator(".sl-many-lines").get_by_role("alert")).to_contain_text("Line 2: there is no option '--stps'")
     area.fill("")
     expect(desk.page.locator(".sl-why")).to_have_count(0)
+
+
+def test_what_the_box_says_already_is_not_said_again(desk: Desk) -> None:
+    desk.prompt.fill("a cat <lora:none:1>")
+    missing = desk.page.get_by_role("button", name="There is no LoRA named 'none'.")
+    expect(missing).to_be_visible()
+    desk.go.click()
+    expect(missing).to_have_class(re.compile("sl-loud"))
+    assert selected(desk) == "<lora:none:1>"
+    expect(desk.page.get_by_text(re.compile("There is no lora named", re.IGNORECASE))).to_have_count(1)
+    desk.prompt.fill("a cat")
+    expect(missing).to_have_count(0)
+
+
+def test_a_style_gets_its_name_in_the_page(desk: Desk) -> None:
+    desk.prompt.fill("an ink drawing")
+    chooser = desk.page.get_by_role("combobox", name="Put a style into the prompt")
+    chooser.select_option(label="Keep this prompt as a style…")
+    name = desk.page.get_by_role("textbox", name="A name for the style")
+    expect(name).to_be_focused()
+    name.press("Enter")
+    expect(desk.page.get_by_role("alert").filter(has_text="Give it a name first.")).to_be_visible()
+    name.fill("Inkwell")
+    name.press("Enter")
+    expect(name).to_be_hidden()
+    desk.prompt.fill("")
+    chooser.select_option("Inkwell")
+    expect(desk.prompt).to_have_value("an ink drawing")
+    chooser.select_option(label="Keep this prompt as a style…")
+    name.fill("Inkwell")
+    expect(desk.page.get_by_role("button", name="Replace")).to_be_visible()
+    name.press("Escape")
+    expect(name).to_be_hidden()
+    desk.page.evaluate("async () => { await fetch('api/v1/styles/Inkwell', { method: 'DELETE' }); }")
+
+
+def test_wildcards_are_counted_as_what_they_become(desk: Desk, words: Path) -> None:
+    desk.reload()
+    desk.prompt.fill("a {cat|big red cat} __tame__")
+    expect(length(desk)).to_have_text(re.compile(r"^\d+–\d+ tokens$"))
+
+
+def test_the_pictures_of_a_matrix_make_a_grid(desk: Desk) -> None:
+    desk.prompt.fill("a cat|red")
+    desk.set("num_inference_steps", 2)
+    desk.unfold("words")
+    desk.page.get_by_label("Prompt matrix").check()
+    desk.go.click()
+    desk.page.get_by_role("button", name="Show as a grid").click()
+    grid = desk.page.get_by_role("dialog", name="Grid of these pictures")
+    expect(grid.get_by_role("img", name="Grid of 2 pictures")).to_be_visible()
+    assert grid.locator("img").evaluate("async image => { await image.decode(); return image.naturalWidth; }") > 256
+    with desk.page.expect_download() as saved:
+        grid.get_by_role("link", name="Download").click()
+    assert saved.value.suggested_filename == "grid.png"
+    desk.page.keyboard.press("Escape")
+    expect(grid).to_be_hidden()
+    desk.page.get_by_role("button", name="Grid of 2").click()
+    expect(grid).to_be_visible()
+    grid.get_by_role("button", name="Close").click()
+    desk.page.get_by_label("Prompt matrix").uncheck()

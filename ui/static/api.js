@@ -41,11 +41,13 @@ export const read = async (...request) => (await call(...request)).json();
 
 export const api = {
   submit: (draft) => read("POST", "/jobs", { json: draft }),
+  live: (draft, session) => read("POST", `/jobs?live=${encodeURIComponent(session)}`, { json: draft }),
+  livePicture: (id, signal) => call("GET", `/jobs/${encodeURIComponent(id)}/picture`, { signal }),
   batch: (wanted) => read("POST", "/batches", { json: wanted }),
   jobs: (limit) => read("GET", `/jobs?limit=${limit}`),
   active: (limit) => read("GET", `/jobs?active=1&limit=${limit}`),
   cancel: (id) => read("DELETE", `/jobs/${encodeURIComponent(id)}`),
-  turn: (id, verb) => read("POST", `/jobs/${encodeURIComponent(id)}/${verb}`), // pause, resume, retry
+  turn: (id, verb) => read("POST", `/jobs/${encodeURIComponent(id)}/${verb}`), // pause, resume, retry; keep a live one
   preview: (id, after, signal) => call("GET", `/jobs/${encodeURIComponent(id)}/preview?after=${after}`, { signal }),
   images: (limit) => read("GET", `/images?limit=${limit}`),
   upload: (blob) => read("POST", "/uploads", { body: blob }),
@@ -59,4 +61,7 @@ export const api = {
 };
 
 export const imageUrl = (id) => route(`/images/${encodeURIComponent(id)}`);
+export const thumbnailUrl = (id) => route(`/images/${encodeURIComponent(id)}/thumbnail`);
+/** One sheet of several pictures. */
+export const gridUrl = (ids, download = false) => route(`/grid?${ids.map((id) => `image=${encodeURIComponent(id)}`).join("&")}${download ? "&download=1" : ""}`);
 export const uploadUrl = (id) => route(`/uploads/${encodeURIComponent(id)}`);

@@ -2,13 +2,18 @@
 
 import "./canvas.js";
 import { bar } from "./bar.js";
+import { watchBounds } from "./bounds.js";
+import { control } from "./control.js";
 import { on, tell } from "./bus.js";
 import { dock } from "./dock.js";
 import { mount, watchMounts } from "./dom.js";
 import { watchDrops } from "./drop.js";
+import { fits } from "./fits.js";
+import { titles } from "./folds.js";
 import * as form from "./form.js";
 import * as jobs from "./jobs.js";
 import { watchKeys } from "./keys.js";
+import { batch } from "./batch.js";
 import { many } from "./many.js";
 import { refreshModels } from "./models.js";
 import { promptTools, watchPrompts } from "./prompt.js";
@@ -17,6 +22,7 @@ import { shape } from "./shape.js";
 import * as source from "./source.js";
 import { stage } from "./stage.js";
 import { keep, store } from "./store.js";
+import { unset } from "./unset.js";
 import * as view from "./view.js";
 
 window.safelight ??= {};
@@ -35,11 +41,14 @@ function start() {
   mount("source", source.zone);
   mount("prompt-tools", promptTools);
   mount("many", many);
+  mount("batch", batch);
+  mount("control", control);
   mount("shapes", shape);
   mount("seed-tools", seedTools);
   watchMounts(tidy);
   watchTabs();
   form.watchTyping();
+  watchBounds();
   watchDrops();
   watchPrompts();
   watchKeys();
@@ -49,8 +58,12 @@ function start() {
   jobs.watch();
 }
 
-/** Link each help sentence to its control, for those who hear the page. */
+/** Controls are drawn late and anew: write again what stands beside them, and link each help sentence to its control, for those
+ * who hear the page. */
 function tidy() {
+  titles();
+  fits();
+  unset();
   for (const help of document.querySelectorAll("#sl-column .info-text:not([id])")) {
     const block = help.closest(".block");
     help.id = `${block.id}-help`;

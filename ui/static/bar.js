@@ -39,10 +39,17 @@ export function bar(place) {
   on("library", (open) => shelf.setAttribute("aria-expanded", String(open)));
   const open = button({ label: "Open a picture to read how it was made", icon: "open", quiet: true, onclick: choosePicture });
   fill(place, name, model, el("div", { class: "sl-bar-end" }, parts.count, shelf, open, parts.look));
-  for (const each of ["jobs", "models", "loaded", "values", "tab"]) on(each, draw);
+  for (const each of ["jobs", "models", "values", "tab"]) on(each, draw);
+  on("loaded", loaded);
   drawLook();
   draw();
   ask();
+}
+
+/** The list of models knows sooner than the next look at the engine. */
+function loaded({ checkpoints }) {
+  health = { ...health, loaded: checkpoints.filter((each) => each.loaded).map((each) => each.name) };
+  draw();
 }
 
 async function chooseModel() {
@@ -80,6 +87,7 @@ function draw() {
   const [kind, words] = state(model);
   parts.dot.dataset.state = kind;
   say(parts.state, words);
+  parts.state.title = health.memory_plan ?? "";
   const waiting = jobs.waiting().length;
   say(parts.count, waiting ? `${waiting} waiting` : "");
 }
@@ -92,11 +100,15 @@ function state(model) {
   if (!asked()) return ["busy", "looking for checkpoints"];
   if (!model) return ["wrong", "put one into models/checkpoints"];
   if (model.broken) return ["wrong", "cannot be used"];
-  if (health.loaded.includes(model.name)) return ["ready", `loaded${memory(health.memory_bytes)}`];
+  if (health.loaded.includes(model.name)) return ["ready", `loaded${memory(health.memory_bytes)}${waiting(health.waiting_bytes)}`];
   return ["idle", "loads with the first picture"];
 }
 
-const memory = (bytes) => (bytes > 1e6 ? ` · ${bytes > 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${Math.round(bytes / 1e6)} MB`}` : "");
+const size = (bytes) => (bytes > 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${Math.round(bytes / 1e6)} MB`);
+const memory = (bytes) => (bytes > 1e6 ? ` · ${size(bytes)}` : "");
+
+/** What of it is not on the device all the time. */
+const waiting = (bytes) => (bytes > 1e6 ? ` (${size(bytes)} in main memory)` : "");
 
 function drawLook() {
   const dark = document.documentElement.dataset.look !== "light";

@@ -168,6 +168,25 @@ export class StudioCanvas extends Easel {
     return controlPicture(this.#needed("There is no picture to draw over."));
   }
 
+  /** @returns {string} what changes whenever the picture, its sketch or its mask does, also within a stroke; "" without a picture */
+  version() {
+    const { sheet } = this.stage;
+    if (!sheet) return "";
+    return JSON.stringify([sheet.stamp, sheet.sketch?.revision, sheet.mask?.revision, sheet.frame, sheet.overlap, this.looks.sketch]);
+  }
+
+  /**
+   * As they are now, a stroke that is under way included and left alone.
+   * @returns {Promise<{picture: Blob, mask: Blob | null, untouched: boolean}>} mask: null where there is none; untouched: the
+   *   picture is the file as it came
+   */
+  async snapshot() {
+    const sheet = this.#needed("There is no picture yet.");
+    const untouched = isUntouched(sheet, this.looks);
+    const mask = this.hasMask() ? png(composedMask(sheet)) : null;
+    return { picture: untouched ? sheet.picture.blob : await composedPicture(sheet, this.looks), mask: await mask, untouched };
+  }
+
   /** @returns {Promise<string>} the studio's id of the composed picture; nothing is sent that the studio has */
   async sendPicture() {
     const sheet = this.#needed("There is no picture yet.");

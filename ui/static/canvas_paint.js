@@ -60,13 +60,13 @@ function overlaps(context, { width, height, frame, overlap }, { left, top, scale
 }
 
 /**
- * A chequered ground where something is transparent; where the frame reaches out, it glows faintly: that is to be made.
+ * A chequered ground where something is transparent, black under a map, which lies on black when it is sent; where the frame reaches out, it glows faintly: that is to be made.
  * @param {CanvasRenderingContext2D} context
  * @param {Sheet} sheet
  * @param {import("./canvas_compose.js").Looks} looks
  * @param {View} view
  */
-function ground(context, { picture, width, height, mask }, looks, view) {
+function ground(context, { picture, width, height, mask, control }, looks, view) {
   const { left, top, scale } = view;
   const { x, y, ...whole } = view.whole;
   const reaches = whole.width > width || whole.height > height;
@@ -74,7 +74,7 @@ function ground(context, { picture, width, height, mask }, looks, view) {
   if (opaque && !reaches) return;
   const from = { x: Math.round(left + x * scale), y: Math.round(top + y * scale) };
   const lay = () => context.fillRect(from.x, from.y, Math.round(whole.width * scale), Math.round(whole.height * scale));
-  context.fillStyle = chequer(context, view);
+  context.fillStyle = control ? "#000" : chequer(context, view);
   lay();
   if (!reaches || !mask) return;
   context.fillStyle = NEW_GROUND;

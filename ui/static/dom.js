@@ -10,7 +10,10 @@ const ICONS = {
   download: "M10 3v10M6 9.5l4 4 4-4M4 17h12",
   again: "M4 10a6 6 0 1 0 2-4.5M4 3v4h4",
   brush: "M12 4l4 4-7.5 7.5H4.5V11.5zM10.5 5.5l4 4",
+  compare: "M10 2v16M4 5h4v10H4zM12 5h4v10h-4z",
   copy: "M7 7h9v9H7zM4 13V4h9",
+  enlarge: "M4 9V4h5M16 11v5h-5M4 4l5 5M16 16l-5-5",
+  grid: "M3 3h6v6H3zM11 3h6v6h-6zM3 11h6v6H3zM11 11h6v6h-6z",
   lock: "M5 9h10v8H5zM7 9V6.5a3 3 0 0 1 6 0V9",
   moon: "M16 11.5A6.5 6.5 0 0 1 8.5 4 6.5 6.5 0 1 0 16 11.5z",
   sun: "M10 6.5a3.5 3.5 0 1 0 0 7 3.5 3.5 0 0 0 0-7zM10 2v1.5M10 16.5V18M2 10h1.5M16.5 10H18M4.3 4.3l1.1 1.1M14.6 14.6l1.1 1.1M4.3 15.7l1.1-1.1M14.6 5.4l1.1-1.1",
@@ -64,8 +67,7 @@ export function button({ label, icon: name, quiet = false, kind = quiet ? "icon-
 }
 
 /** The chooser for a picture file, unseen: a button of ours opens it. */
-export function pictureFile(label, take) {
-  const accept = "image/png,image/jpeg,image/webp";
+export function pictureFile(label, take, accept = "image/png,image/jpeg,image/webp") {
   const input = el("input", { type: "file", accept, class: "sl-unseen", tabindex: "-1", aria: { label } });
   input.addEventListener("change", () => {
     if (input.files[0]) take(input.files[0]);

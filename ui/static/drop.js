@@ -1,14 +1,19 @@
 // A picture dropped or pasted anywhere, or chosen with the button in the bar.
 
+import * as batch from "./batch.js";
 import { el, pictureFile } from "./dom.js";
 import * as recipe from "./recipe.js";
 import * as source from "./source.js";
 
 const invitation = el("p", { text: "Drop the picture to read how it was made" });
 const veil = el("div", { class: "sl-veil", hidden: true, aria: { hidden: "true" } }, invitation);
-const chooser = pictureFile("Picture to read", (file) => recipe.open(file, file.name));
+const READ = "image/png,image/jpeg,image/webp,video/mp4";
+const chooser = pictureFile("Picture to read", (file) => recipe.open(file, file.name), READ);
+
+chooser.hidden = true; // it lies in no landmark of the page
 
 const ZONE = '[data-mount="source"]';
+const TAKER = "[data-takes-picture]"; // hears "picture" with the file that is dropped on it
 const CANVAS = ".sl-painter"; // takes what is dropped on it itself
 const hasFile = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
 const onCanvas = (event) => Boolean(event.target.closest?.(CANVAS));
@@ -26,7 +31,7 @@ export function watchDrops() {
 function over(event) {
   if (!hasFile(event)) return;
   if (!event.defaultPrevented) event.preventDefault();
-  veil.hidden = onCanvas(event) || Boolean(event.target.closest?.(ZONE));
+  veil.hidden = onCanvas(event) || Boolean(event.target.closest?.(`${ZONE}, ${TAKER}`));
 }
 
 function dropped(event) {
@@ -34,7 +39,10 @@ function dropped(event) {
   if (!hasFile(event) || onCanvas(event)) return;
   event.preventDefault();
   event.stopPropagation();
-  taken(event.dataTransfer.files[0], event.target);
+  const { files } = event.dataTransfer;
+  const task = event.target.closest?.(ZONE)?.dataset.tab;
+  if (files.length > 1 && batch.takes(task)) return batch.offered(task, files);
+  taken(files[0], event.target);
 }
 
 function pasted(event) {
@@ -47,6 +55,8 @@ function pasted(event) {
 /** In a tab's drop zone the picture is what to start from; anywhere else it is read for its recipe. */
 function taken(file, target) {
   if (!file) return;
+  const taker = target.closest?.(TAKER);
+  if (taker) return taker.dispatchEvent(new CustomEvent("picture", { detail: file }));
   const zone = target.closest?.(ZONE);
   if (!zone) return recipe.open(file, file.name);
   source.offered(zone.dataset.tab, file);

@@ -1,10 +1,12 @@
 // The filmstrip: what was made, newest first.
 
-import { imageUrl } from "./api.js";
+import { imageUrl, thumbnailUrl } from "./api.js";
 import { on } from "./bus.js";
+import { isClip } from "./clip.js";
 import { el, fill } from "./dom.js";
 import { isSmall } from "./fit.js";
 import * as jobs from "./jobs.js";
+import * as live from "./live.js";
 import * as source from "./source.js";
 import * as view from "./view.js";
 
@@ -29,20 +31,23 @@ function draw(images) {
 }
 
 function frame(made) {
-  const prompt = jobs.find(made.job)?.request.prompt;
-  const image = el("img", { src: imageUrl(made.id), alt: "", loading: "lazy", width: made.width, height: made.height });
+  const request = jobs.find(made.job)?.request;
+  const prompt = request?.prompt;
+  const clip = isClip(made);
+  const src = clip ? thumbnailUrl(made.id) : imageUrl(made.id);
+  const image = el("img", { src, alt: prompt ?? "", loading: "lazy", width: made.width, height: made.height });
   image.classList.toggle("sl-crisp", isSmall(made.width, made.height));
   const show = () => {
     source.showCanvas(false);
     view.choose(made.id);
   };
-  const label = `Show ${prompt || "picture"}, seed ${made.seed}`;
-  return el("button", { type: "button", title: prompt ?? "", aria: { label }, on: { click: show } }, image);
+  const label = `Show ${prompt || (clip ? "clip" : "picture")}, seed ${made.seed}`;
+  return el("button", { type: "button", title: prompt ?? "", class: clip ? "sl-clip" : null, aria: { label }, on: { click: show } }, image);
 }
 
 /** The strip is one stop of the Tab key; the arrow keys go on from there. */
 function mark() {
-  const shown = view.job() || source.canvasShown() ? [] : view.shown().map((made) => made.id);
+  const shown = view.job() || source.canvasShown() || live.shown() ? [] : view.shown().map((made) => made.id);
   const within = strip.contains(document.activeElement);
   for (const [id, node] of frames) {
     node.setAttribute("aria-current", String(shown.includes(id)));

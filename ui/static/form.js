@@ -5,7 +5,7 @@
 
 import { on, tell } from "./bus.js";
 import { keep, store } from "./store.js";
-import { choices, models, refreshModels, schedulesOf, setSchedulers } from "./models.js";
+import { choices, fitting, idle as idleFor, models, refreshModels, schedulersOf, schedulesOf, setSchedulers } from "./models.js";
 
 const PATIENCE = 3000; // ms for a fold to open
 
@@ -15,7 +15,7 @@ let live = false; // whether the controls show what is in the store; before, wha
 const waiting = {}; // by task: resolvers of packs on their way
 const pending = {}; // by task: {values, lists} to be taken by the next fill
 const filling = {}; // by task: {done, end} of fills that the controls have not taken yet
-const schedulerShown = {}; // by task: the scheduler for which the schedules are listed
+const listedFor = {}; // by task: scheduler and checkpoint for which schedulers and schedules are listed
 const settledOn = {}; // by task: the checkpoint whose settings were taken last
 const typed = {}; // by task: what was typed while a fill was on its way, which must not undo it
 
@@ -138,16 +138,22 @@ function update(task, key, { values, lists }) {
   return key in values ? values[key] : undefined; // Gradio leaves a control alone that is given undefined
 }
 
-function schedules(task) {
-  const scheduler = value(task, "scheduler");
-  if (schedulerShown[task] === scheduler || !tab(task).keys.includes("schedule")) return;
-  schedulerShown[task] = scheduler;
-  const list = schedulesOf(scheduler);
-  const fits = list.some(([, name]) => name === value(task, "schedule"));
-  fill(task, fits ? {} : { schedule: "automatic" }, { schedule: list });
+/** Schedulers and schedules are listed as they go with the checkpoint and with each other; what does not go gives way. */
+function samplers(task) {
+  const [scheduler, checkpoint] = [value(task, "scheduler"), value(task, "checkpoint")];
+  if (listedFor[task] === `${scheduler} ${checkpoint}` || !tab(task).keys.includes("schedule")) return;
+  listedFor[task] = `${scheduler} ${checkpoint}`;
+  const able = schedulersOf(checkpoint).map(([, name]) => name);
+  const kept = able.includes(scheduler) ? scheduler : (recommended(checkpoint).scheduler ?? able[0]);
+  const fits = schedulesOf(kept, checkpoint).some(([, name]) => name === value(task, "schedule"));
+  const values = { ...(kept === scheduler ? {} : { scheduler: kept }), ...(fits ? {} : { schedule: "automatic" }) };
+  fill(task, values, choices(kept, checkpoint, tab(task)));
 }
 
-const listsOf = (task) => choices(value(task, "scheduler"), tab(task).lists);
+/** The fields of a tab that have no effect as it stands, and why. */
+export const idle = (task) => idleFor(value(task, "scheduler"), value(task, "checkpoint"));
+
+const listsOf = (task) => choices(value(task, "scheduler"), value(task, "checkpoint"), tab(task));
 
 /** Settings the checkpoint's makers recommend, as values of controls. */
 function recommended(checkpoint) {
@@ -179,7 +185,7 @@ export const bridge = {
   changed(task, values) {
     if (!live || !tab(task) || filling[task]) return []; // older than what is being filled in
     take(task, values);
-    schedules(task);
+    samplers(task);
     tell("values", task);
     return [];
   },
@@ -216,7 +222,7 @@ function again(task) {
 /** Open a tab and wait until it is drawn: Gradio forgets what it is told for controls that it is just drawing. */
 async function opened(task) {
   document.getElementById(`${task}-tab-button`)?.click();
-  const there = () => control(task, "prompt")?.checkVisibility();
+  const there = () => control(task, tab(task).keys[0])?.checkVisibility();
   for (const end = performance.now() + PATIENCE; !there() && performance.now() < end; ) await new Promise(requestAnimationFrame);
 }
 
@@ -229,10 +235,13 @@ on("models", () => {
 
 /** A checkpoint that is gone gives way to the default one, with its settings; so does none at all. */
 function settled(task) {
-  const { checkpoints, vaes, default: first } = models();
+  const { vaes, default: usual } = models();
+  const checkpoints = fitting(tab(task));
+  const first = checkpoints.find((each) => each.name === usual)?.name ?? checkpoints.find((each) => !each.broken)?.name;
   const missing = (list, name) => !list.some((each) => each.name === name);
   const values = {};
   if (first && missing(checkpoints, value(task, "checkpoint"))) Object.assign(values, recommended(first), { checkpoint: first });
+  if (!first && checkpoints.length === 0 && value(task, "checkpoint")) values.checkpoint = "";
   if (value(task, "vae") !== "automatic" && missing(vaes, value(task, "vae"))) values.vae = "automatic";
   return values;
 }

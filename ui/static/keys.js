@@ -2,28 +2,30 @@
 
 import { cancel, go } from "./dock.js";
 import * as library from "./library_door.js";
-import * as recipe from "./recipe.js";
 import * as view from "./view.js";
+
+/** Whether a card lies over the page: keys are meant for it. */
+const covered = () => Boolean(document.querySelector("dialog:modal"));
 
 export function watchKeys() {
   let listOpen = false; // before the list itself hears the key and closes
   addEventListener("keydown", (event) => {
     listOpen = Boolean(event.target.closest?.('[role="combobox"][aria-expanded="true"]'));
-    if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || recipe.isOpen()) return;
+    if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || covered()) return;
     event.preventDefault();
     event.stopPropagation();
     if (!event.repeat) go();
   }, true); // prettier-ignore
   addEventListener("keydown", (event) => {
     if (event.key === "Escape") escape(event, listOpen);
-    else if (event.code === "KeyM" && event.altKey && !event.ctrlKey && !event.metaKey && !recipe.isOpen()) models(event);
+    else if (event.code === "KeyM" && event.altKey && !event.ctrlKey && !event.metaKey && !covered()) models(event);
     else if (event.target.matches?.(".sl-easel, .sl-film button")) leaf(event);
   });
 }
 
 /** Esc closes what is open first: a card, a list of choices, a stroke, the models. Only then does it cancel. */
 function escape(event, listOpen) {
-  if (event.repeat || event.defaultPrevented || recipe.isOpen() || listOpen) return;
+  if (event.repeat || event.defaultPrevented || covered() || listOpen) return;
   if (library.isOpen()) library.close();
   else cancel();
 }

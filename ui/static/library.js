@@ -64,7 +64,7 @@ async function make() {
   parts.get = button({ label: "Download", icon: "download", kind: "ghost", onclick: () => show(state.page === "downloads" ? "list" : "downloads") });
   parts.count = el("p", { class: "sl-unseen", role: "status" });
   parts.grid = grid(choose);
-  parts.details = details({ changed, close: () => choose(null), close_room: close });
+  parts.details = details({ changed, arrived: refresh, close: () => choose(null), close_room: close });
   parts.list = el("div", { class: "sl-shelf" }, parts.grid.node, parts.details.node);
   parts.downloads = downloads.make({ arrived: refresh });
   const shut = button({ label: "Close models", title: "Close (Esc)", icon: "close", quiet: true, onclick: close });

@@ -13,13 +13,19 @@ import * as view from "./view.js";
 const HASH_PAUSE = 1500; // ms between two looks whether the hash is there
 const LOAD_PAUSE = 700;
 const LOAD_PATIENCE = 300_000;
+const CONVERT_PATIENCE = 3_600_000;
 const SAVE_PAUSE = 900; // ms without a key before notes are kept
+const COMPONENTS = {
+  unet: "Denoiser", transformer: "Denoiser", prior: "Prior", decoder: "Decoder", vae: "VAE", text_encoder: "Text encoder",
+  text_encoder_2: "Second text encoder", text_encoder_3: "Third text encoder", image_encoder: "Image encoder", tiny_decoder: "Preview decoder",
+}; // prettier-ignore
 
-/** `changed(model)` is told what the studio answers; `close` leaves the model, `close_room` the models altogether. */
-export function details({ changed, close, close_room }) {
+/** `changed(model)` is told what the studio answers, `arrived()` that there may be other models; `close` leaves the model, `close_room` the models altogether. */
+export function details({ changed, arrived, close, close_room }) {
   const node = el("aside", { class: "sl-model-details", hidden: true, tabindex: "-1", aria: { label: "Model" } });
   const spoken = el("p", { class: "sl-unseen", role: "status" });
   const loading = new Set(); // checkpoints asked for
+  const converting = new Map(); // pickles on their way: how much is written, in per cent
   let model = null;
   let drawn = "";
   let asking = 0;
@@ -36,7 +42,7 @@ export function details({ changed, close, close_room }) {
     const other = before?.kind !== model.kind || before?.name !== model.name;
     if (other || model.hashing) watchHash(model);
     const vaes = state.models.filter((each) => each.kind === "vae" && !each.broken);
-    const key = JSON.stringify([model, state.managing, vaes.length, loading.has(model.name)]);
+    const key = JSON.stringify([model, state.managing, vaes.length, loading.has(model.name), converting.get(same(model))]);
     if (key === drawn) return;
     if (!other && node.querySelector("textarea:focus")) return; // it is being written
     drawn = key;
@@ -68,6 +74,11 @@ export function details({ changed, close, close_room }) {
       else if (managing && model.loaded) offer("Unload", unload, "ghost");
       else if (managing) offer("Load now", load, "ghost");
     }
+    if (managing && model.pickle) {
+      const share = converting.get(same(model));
+      const going = share !== undefined;
+      offer(going ? `Converting, ${share} %` : "Convert to safetensors", convertIt, "plain sl-main", { disabled: going });
+    }
     if (model.kind === "vae" && !model.broken) offer("Use", async () => everywhere({ vae: model.name }), "plain sl-main");
     if (model.prompt && !model.broken) {
       const all = model.kind === "lora" ? [model.prompt, ...model.trigger_words.slice(0, 1)].join(" ") : model.prompt;
@@ -97,10 +108,16 @@ export function details({ changed, close, close_room }) {
     await api.load(name);
     loading.add(name);
     changed(model);
+    let failed = "";
+    const there = async () => {
+      const { loaded, load_errors: errors } = await studio.health();
+      failed = errors[name] ?? "";
+      return failed || loaded.includes(name);
+    };
     try {
-      if (!(await until(async () => (await studio.health()).loaded.includes(name)))) {
-        notices.show(`${title} is still not in memory; the engine may be busy.`, { key: "library" });
-      }
+      const known = await until(there);
+      if (failed) notices.show(failed, { key: "library", about: title });
+      else if (!known) notices.show(`${title} is still not in memory; the engine may be busy.`, { key: "library" });
     } finally {
       loading.delete(name);
       await refreshModels();
@@ -113,6 +130,30 @@ export function details({ changed, close, close_room }) {
     const gone = await until(async () => !(await studio.health()).loaded.includes(name), 8000);
     if (!gone) notices.show(`${title} is in use, so it stays in memory.`, { key: "library", kind: "well" });
     await refreshModels();
+  }
+
+  /** A pickle is made into safetensors beside it, which then takes its place in the list. */
+  async function convertIt() {
+    const subject = model;
+    const one = ({ conversions }) => conversions.find((each) => same(each) === same(subject)) ?? { state: "failed", error: "The studio was started again." };
+    await api.convert(subject);
+    let now = null;
+    const ended = async () => {
+      converting.set(same(subject), Math.round((now?.share ?? 0) * 100));
+      changed(subject);
+      now = one(await api.conversions());
+      return ["finished", "failed"].includes(now.state);
+    };
+    try {
+      await until(ended, CONVERT_PATIENCE);
+      if (now.state === "finished") notices.show(`${subject.title} is converted; the safetensors file lies beside it.`, { key: "convert", kind: "well" });
+      else notices.show(now.error ?? `${subject.title} is still being converted.`, { key: "convert" });
+    } finally {
+      converting.delete(same(subject));
+      changed(subject);
+      await refreshModels();
+      arrived();
+    }
   }
 
   // -- what is told -------------------------------------------------------------------------------------------------------
@@ -130,7 +171,7 @@ export function details({ changed, close, close_room }) {
       ["Made for", model.base_model],
       ["Paints best at", model.native_size ? model.native_size.join(" × ") : ""],
       ["Size", size(model.size_bytes)],
-      ["In memory", model.loaded ? size(model.memory_bytes) || "yes" : ""],
+      ["In memory", model.loaded ? held() : ""],
       ["Name", model.name],
       ["Hash", model.short_hash ? copied(model.short_hash, model.sha256, "Copy the whole SHA-256") : model.hashing ? "being computed" : ""],
       ["AutoV3", model.autov3 ? copied(model.autov3, model.autov3, "Copy AutoV3") : ""],
@@ -139,6 +180,17 @@ export function details({ changed, close, close_room }) {
       ["Tags", model.tags.slice(0, 12).join(", ")],
     ].filter(([, value]) => value);
     return el("dl", { class: "sl-model-facts" }, ...shown.flatMap(([term, value]) => [el("dt", { text: term }), el("dd", {}, value)]));
+  }
+
+  /** What a loaded checkpoint holds: all of it, its parts, and where they live. */
+  function held() {
+    const where = ({ waits, shared }) => [waits ? "waits in main memory" : "", shared ? "shared" : ""].filter(Boolean).join(", ");
+    const one = (part) => {
+      const words = [COMPONENTS[part.component] ?? part.component, size(part.bytes), where(part)].filter(Boolean);
+      return el("li", { text: words.join(" · ") });
+    };
+    const whole = el("span", { text: size(model.memory_bytes) || "yes" });
+    return el("div", { class: "sl-held" }, whole, el("ul", {}, ...model.holds.map(one)), model.memory_plan ? el("p", { text: model.memory_plan }) : "");
   }
 
   function copied(shown, whole, label) {
@@ -228,6 +280,7 @@ export function details({ changed, close, close_room }) {
   return { node, draw, focus: () => node.focus({ preventScroll: true }) };
 }
 
+const same = ({ kind, name }) => `${kind} ${name}`;
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
 async function until(holds, patience = LOAD_PATIENCE) {

@@ -11,6 +11,12 @@ export const models = () => offered;
 export const asked = () => offered.default !== null; // whether the studio has told what there is
 export const checkpoint = (name) => offered.checkpoints.find((each) => each.name === name);
 
+/** The checkpoints that go with a tab: those that make clips with one that does, all others with the others. */
+export const fitting = ({ moves }) => offered.checkpoints.filter(({ tasks, broken }) => Boolean(broken) || tasks.includes("img2vid") === Boolean(moves));
+
+/** Whether there is a checkpoint that can do this. */
+export const able = (task) => offered.checkpoints.some(({ tasks, broken }) => !broken && tasks.includes(task));
+
 export function setSchedulers(list, titles) {
   schedulers = list;
   schedules = titles;
@@ -31,15 +37,32 @@ function label({ title, name, broken }) {
   return broken ? `${title || name}: cannot be used. ${broken}` : title || name;
 }
 
-/** The schedules that go with a scheduler, as (title, name) pairs. */
-export function schedulesOf(scheduler) {
+const pairs = (list) => list.map(({ title, name }) => [title, name]);
+
+/** The schedules that go with a scheduler and a checkpoint, as (title, name) pairs. */
+export function schedulesOf(scheduler, model) {
   const names = schedulers.find((each) => each.name === scheduler)?.schedules ?? ["automatic"];
-  return schedules.filter(({ name }) => names.includes(name)).map(({ title, name }) => [title, name]);
+  const known = checkpoint(model)?.schedules ?? [];
+  return pairs(schedules.filter(({ name }) => names.includes(name) && (!known.length || known.includes(name))));
+}
+
+/** The schedulers that can do a checkpoint, as (title, name) pairs. */
+export function schedulersOf(model) {
+  const noise = checkpoint(model)?.noise;
+  return pairs(schedulers.filter((each) => !noise || each.noise.includes(noise)));
+}
+
+/** The fields that have no effect with this scheduler and checkpoint, and why. */
+export function idle(scheduler, model) {
+  const chosen = schedulers.find((each) => each.name === scheduler);
+  const settings = chosen ? new Set(schedulers.flatMap((each) => each.settings).filter((name) => !chosen.settings.includes(name))) : [];
+  const why = `${chosen?.title} has no use for it.`;
+  return { ...Object.fromEntries([...settings].map((name) => [name, why])), ...checkpoint(model)?.idle };
 }
 
 /** The lists that controls share, by what they hold. */
 const SHARED = {
-  schedulers: () => schedulers.map(({ title, name }) => [title, name]),
+  schedulers: schedulersOf,
   schedules: () => schedules.map(({ title, name }) => [title, name]),
   checkpoints: () => offered.checkpoints.map((each) => [label(each), each.name]),
   upscalers: () => offered.upscalers.map((each) => [label(each), each.name]),
@@ -47,13 +70,15 @@ const SHARED = {
 };
 
 /** The list of every control that chooses from one; `lists` says which controls share one. */
-export function choices(scheduler, lists = {}) {
+export function choices(scheduler, model, tab) {
+  const { lists } = tab;
   const shared = Object.entries(lists).filter(([, { from }]) => SHARED[from] && offered.checkpoints.length);
   return {
-    ...Object.fromEntries(shared.map(([key, { from, empty }]) => [key, [...(empty ? [[empty, ""]] : []), ...SHARED[from]()]])),
-    ...(offered.checkpoints.length ? { checkpoint: offered.checkpoints.map((each) => [label(each), each.name]) } : {}),
+    ...Object.fromEntries(shared.map(([key, { from, empty }]) => [key, [...(empty ? [[empty, ""]] : []), ...SHARED[from](model)]])),
+    ...(offered.checkpoints.length ? { checkpoint: fitting(tab).map((each) => [label(each), each.name]) } : {}),
     vae: [["Automatic", "automatic"], ...offered.vaes.map((each) => [label(each), each.name])],
-    schedule: schedulesOf(scheduler),
+    scheduler: schedulersOf(model),
+    schedule: schedulesOf(scheduler, model),
   };
 }
 

@@ -37,6 +37,8 @@ export async function wrong(task, error) {
   const place = await field(task, error.field);
   if (!place) return show(error.message, { key: error.status === 0 ? "lost" : "request" });
   place.dataset.wrong = "";
+  const same = underThePrompt(task, error);
+  if (same) return point(place, same);
   const id = `${task}-${error.field}-wrong`;
   const words = error.message.replace(new RegExp(`^${error.field} `), `${tab(task).titles[error.field] ?? error.field} `);
   place.append(el("p", { class: "sl-why", id, role: "alert", text: words }));
@@ -45,6 +47,19 @@ export async function wrong(task, error) {
   input?.setAttribute("aria-errormessage", id);
   place.scrollIntoView({ block: "center", behavior: "smooth" });
   if (input?.role !== "combobox") input?.focus({ preventScroll: true }); // a list would open over the words
+}
+
+/** What stands under a prompt box already and says the same: up to its first clause, since the box proposes other names. */
+function underThePrompt(task, { field: name, message }) {
+  const said = document.querySelectorAll(`[data-mount="prompt-tools"][data-tab="${task}"][data-field="${name}"] .sl-prompt-notice`);
+  const clause = message.split(/[;.] |[.;]$/)[0].toLowerCase();
+  return [...said].find((each) => each.textContent.toLowerCase().startsWith(clause));
+}
+
+function point(place, same) {
+  same.classList.add("sl-loud");
+  place.scrollIntoView({ block: "center", behavior: "smooth" });
+  same.click(); // which marks the place in the text
 }
 
 async function field(task, name) {
@@ -56,6 +71,7 @@ async function field(task, name) {
 export function clearFields() {
   hide("request");
   for (const why of document.querySelectorAll(".sl-why")) why.remove();
+  for (const loud of document.querySelectorAll(".sl-loud")) loud.classList.remove("sl-loud");
   for (const place of document.querySelectorAll("[data-wrong]")) {
     delete place.dataset.wrong;
     const input = place.querySelector("[aria-invalid]");

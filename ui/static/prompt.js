@@ -27,8 +27,9 @@ export function promptTools(place) {
     open.setAttribute("aria-expanded", String(show));
     say(open.firstChild, show ? "Hide how it is read" : "Show how it is read");
   };
-  const strip = el("div", { class: "sl-prompt-strip" }, told, field === "prompt" ? styles(task) : null, open);
-  fill(place, strip, wrong, detail);
+  const { chooser, naming } = field === "prompt" ? styles(task) : {};
+  const strip = el("div", { class: "sl-prompt-strip" }, told, chooser, open);
+  fill(place, ...[strip, naming, wrong, detail].filter(Boolean));
 
   let asked = 0;
   let planned = 0;
@@ -49,6 +50,7 @@ export function promptTools(place) {
     if (turn !== asked) return;
     found = inUnits(wanted.text, found);
     say(told, length(found));
+    told.title = found.lengths ? "As the wildcards fall; a locked seed decides them." : "";
     open.hidden = !wanted.text.trim();
     if (open.hidden) unfold(false);
     fill(wrong, ...[...found.notices, ...lonely(found.unbalanced)].slice(0, MOST).map((notice) => mistake(task, field, notice)));
@@ -72,6 +74,7 @@ function question(task, field) {
     num_inference_steps: of("num_inference_steps") ?? 20,
     prompt_syntax: of("prompt_syntax") ?? "a1111",
     negative: field.startsWith("negative"),
+    seed: Number.isInteger(of("seed")) ? of("seed") : -1,
   };
 }
 
@@ -85,8 +88,10 @@ function inUnits(text, found) {
   return JSON.parse(JSON.stringify(found), (key, value) => turned(value, key));
 }
 
-/** "12 of 75 tokens"; with more chunks, what each has; of a prompt that changes on the way, the longest text. */
-function length({ timeline }) {
+/** "12 of 75 tokens"; with more chunks, what each has; of a prompt that changes on the way, the longest text; of one with
+ * wildcards, from how many to how many tokens it may become. */
+function length({ timeline, lengths }) {
+  if (lengths) return `${lengths[0] === lengths[1] ? lengths[0] : lengths.join("–")} tokens`;
   const entry = timeline.reduce((most, each) => (each.tokens > most.tokens ? each : most));
   const chunks = entry.parts.reduce((most, each) => (each.chunks.length > most.length ? each.chunks : most), []);
   if (chunks.length < 2) return chunks.length ? `${chunks[0].tokens} of ${chunks[0].room} tokens` : "";

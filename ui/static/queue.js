@@ -3,6 +3,7 @@
 import { on } from "./bus.js";
 import { button, el, fill } from "./dom.js";
 import * as jobs from "./jobs.js";
+import * as live from "./live.js";
 import * as notices from "./notices.js";
 import * as source from "./source.js";
 import * as view from "./view.js";
@@ -17,7 +18,7 @@ export function queue() {
 }
 
 function draw() {
-  const onStage = source.canvasShown() ? null : view.job();
+  const onStage = source.canvasShown() || live.shown() ? null : view.job();
   const others = jobs.active().filter((job) => job.id !== onStage?.id);
   const key = JSON.stringify(others.map((job) => [job.id, job.state, job.state === "queued" ? 0 : job.step, jobs.cancelling(job)]));
   if (key === drawn) return;

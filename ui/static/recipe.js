@@ -1,6 +1,7 @@
 // The card that tells how a dropped picture was made, and offers to use it.
 
 import { api, uploadUrl } from "./api.js";
+import * as control from "./control.js";
 import { button, el, fill } from "./dom.js";
 import { isSmall } from "./fit.js";
 import * as form from "./form.js";
@@ -11,10 +12,10 @@ import * as source from "./source.js";
 const card = el("dialog", { class: "sl-card", aria: { label: "Recipe of the picture" } });
 const NAMES = {
   width: "Width", height: "Height", num_inference_steps: "Steps", guidance_scale: "Guidance", seed: "Seed", scheduler: "Scheduler",
-  schedule: "Schedule", checkpoint: "Checkpoint", vae: "VAE", clip_skip: "Skip text layers", strength: "Strength",
+  num_frames: "Frames", fps: "Frames per second", motion_bucket_id: "Motion", noise_aug_strength: "Freedom",
+  min_guidance_scale: "Guidance at the start", max_guidance_scale: "Guidance at the end", schedule: "Schedule", checkpoint: "Checkpoint", vae: "VAE", clip_skip: "Skip text layers", strength: "Strength",
 }; // prettier-ignore
 
-export const isOpen = () => card.open;
 export const close = () => card.close();
 
 /** Read a picture and show what was found in it; errors are shown as notices. */
@@ -36,7 +37,8 @@ function draw({ source: from, request, unknown, upload, infotext }, name) {
   loaded.then(() => picture.classList.toggle("sl-crisp", isSmall(picture.naturalWidth, picture.naturalHeight)));
   const has = Object.keys(request ?? {}).length > 0;
   const origin = { safelight: "Made with Safelight", a1111: "Made with AUTOMATIC1111 or a program that writes like it" }[from];
-  const words = [el("h2", { text: has ? "How this picture was made" : "This picture carries no recipe" })];
+  const clip = request?.task === "img2vid";
+  const words = [el("h2", { text: has ? `How this ${clip ? "clip" : "picture"} was made` : "This picture carries no recipe" })];
   if (has && origin) words.push(el("p", { class: "sl-hint", text: origin }));
   if (!has) words.push(el("p", { text: "It can still be a picture to start from." }));
   if (has) words.push(...told(request, unknown, from));
@@ -50,7 +52,7 @@ function draw({ source: from, request, unknown, upload, infotext }, name) {
     settings(task, request);
     leave(task);
   };
-  const send = has ? form.tasks().map((task) => button({ label: `Send to ${task}`, onclick: () => give(task) })) : [];
+  const send = has ? form.tasks().filter((task) => form.tab(task).moves === clip).map((task) => button({ label: `Send to ${task}`, onclick: () => give(task) })) : [];
   const start = uses.map((task) => button({ label: `Use picture in ${task}`, onclick: () => take(task) }));
   const shut = button({ label: "Close", icon: "close", quiet: true, class: "sl-button sl-icon-button sl-shut", onclick: close });
   const whole = infotext ? el("details", {}, el("summary", { text: "As written in the file" }), el("pre", { text: infotext })) : null;
@@ -66,7 +68,7 @@ function told(request, unknown, from) {
   const { titles } = form.tab(form.tasks()[0]);
   const modified = Object.keys(request.modifiers ?? {}).map((name) => titles[`modifiers.${name}`] ?? name);
   return [
-    el("p", { class: "sl-card-prompt", text: request.prompt || "No prompt" }),
+    request.task === "img2vid" ? "" : el("p", { class: "sl-card-prompt", text: request.prompt || "No prompt" }),
     request.negative_prompt ? el("p", { class: "sl-hint", text: `Not: ${request.negative_prompt}` }) : "",
     list([...rows.map(([key, label]) => [label, titleOf(key, request[key])]), ...(modified.length ? [["With", modified.join(", ")]] : [])]),
     ...(others.length ? [el("h3", { text: from === "safelight" ? "Also noted" : "Not known here, left out" }), list(others)] : []),
@@ -88,6 +90,7 @@ function settings(task, request) {
     for (const [key, value] of Object.entries(parameters)) values[`modifiers.${name}.${key}`] = value;
   }
   form.fill(task, values);
+  control.take(task, modifiers.control);
 }
 
 function leave(task) {

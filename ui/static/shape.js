@@ -9,12 +9,13 @@ const STEP = 8;
 const LEAST = 64;
 const round = (side) => Math.max(LEAST, Math.round(side / STEP) * STEP);
 
-/** Square, portrait and landscape (2:3) with about as many pixels as the model was trained on. */
+/** Square, portrait and landscape with about as many pixels as the model was trained on; 2:3, or the model's own oblong. */
 function shapes(task) {
   const [width, height] = checkpoint(form.value(task, "checkpoint"))?.native_size ?? [512, 512];
   const side = Math.sqrt(width * height);
-  const short = round(side * Math.sqrt(2 / 3));
-  const long = round(short * 1.5);
+  const oblong = width === height ? 1.5 : Math.max(width / height, height / width);
+  const short = round(side / Math.sqrt(oblong));
+  const long = round(short * oblong);
   return [
     { label: "Square", width: round(side), height: round(side) },
     { label: "Portrait", width: short, height: long },

@@ -2,23 +2,24 @@
 
 import { api, uploadUrl } from "./api.js";
 import { on, tell } from "./bus.js";
+import * as canvases from "./canvases.js";
 import { button, el, fill, icon, pictureFile } from "./dom.js";
 import { isSmall } from "./fit.js";
 import * as form from "./form.js";
 import { active } from "./jobs.js";
 import { checkpoint } from "./models.js";
 import * as notices from "./notices.js";
-import { keep, keepBlob, keptBlob, store } from "./store.js";
+import { keep, store } from "./store.js";
 
 const STEP = 8; // widths and heights are multiples of this
 const LEAST = 64;
 const MOST = 2048;
+const SIDES = ["left", "right", "top", "bottom"]; // a picture that is extended needs no mask
 
-let canvas = null; // the mask painter
 let canvasWanted = true;
+const framed = {}; // by task: the size that the canvas's frame had last
+const extents = {}; // by task: what the fields for the area and the sides said last
 const zones = new Map(); // by task
-
-const painted = (task) => Boolean(form.tab(task)?.takesMask);
 
 // -- the column ------------------------------------------------------------------------------------------------------
 
@@ -63,36 +64,41 @@ export function offered(task, file) {
 /** The same for a picture that the studio has already. */
 export function adopt(task, picture) {
   remember(task, picture);
-  if (!painted(task)) return;
-  keepBlob(`mask ${task}`, null).catch(() => {});
-  showOnCanvas(task);
+  if (!canvases.has(task)) return;
+  canvases.show(task, picture);
   showCanvas(true);
 }
 
 function remember(task, picture) {
   store.pictures[task] = picture;
   keep();
-  form.fill(task, workingSize(task, picture));
+  form.fill(task, workingSize(task, outlined(task, picture)));
   drawZone(task);
 }
 
 export function remove(task) {
   delete store.pictures[task];
   keep();
-  if (painted(task)) {
-    keepBlob(`mask ${task}`, null).catch(() => {});
-    canvas?.clearPicture();
-    tell("canvas");
-  }
+  canvases.ready(task).then((canvas) => store.pictures[task] || canvas?.clearPicture());
   drawZone(task);
+}
+
+/** A size with what a tab's fields add to it. */
+function outlined(task, { width, height }) {
+  if (!form.tab(task).takesMask) return { width, height };
+  const added = (side) => form.value(task, `outpaint_${side}`) || 0;
+  return { width: width + added("left") + added("right"), height: height + added("top") + added("bottom") };
 }
 
 /** The picture's own size where the model can work at it, else its shape at about the model's native size. */
 function workingSize(task, { width, height }) {
   const [w, h] = checkpoint(form.value(task, "checkpoint"))?.native_size ?? [512, 512];
+  const alone = form.value(task, "inpaint_area") === "masked"; // a part of the picture, enlarged to what the model is best at
+  if (!form.tab(task).fitsPicture || alone) return { width: w, height: h };
   const share = (w * h) / (width * height);
   const least = LEAST / Math.min(width, height); // so that the shape is kept also where one side is at its smallest
-  const scale = Math.max(least, share > 0.4 && share < 2.5 ? 1 : Math.sqrt(share));
+  const near = share > (form.tab(task).moves ? 0.95 : 0.4) && share < 2.5; // clips take much memory
+  const scale = Math.max(least, near ? 1 : Math.sqrt(share));
   const round = (side) => Math.min(MOST, Math.max(LEAST, Math.round((side * scale) / STEP) * STEP));
   return { width: round(width), height: round(height) };
 }
@@ -102,61 +108,62 @@ export async function inputs(task) {
   const { takesPicture, takesMask } = form.tab(task);
   if (!takesPicture) return {};
   const picture = store.pictures[task];
-  if (!picture) throw Object.assign(new Error("Choose a picture to start from."), { field: "image" });
-  if (!takesMask) return { image: picture.id };
-  if (!canvas?.hasMask()) {
+  const canvas = await canvases.ready(task);
+  if (!(canvas ? canvas.hasPicture() : picture)) throw Object.assign(new Error("Choose a picture to start from."), { field: "image" });
+  if (!canvas) return { image: picture.id };
+  const extended = takesMask && SIDES.some((side) => form.value(task, `outpaint_${side}`) > 0);
+  if (!takesMask || (extended && !canvas.hasMask())) return { image: await sent(canvas, () => canvas.sendPicture(), "image") };
+  if (!canvas.hasMask()) {
     showCanvas(true);
     throw Object.assign(new Error("Paint over the part of the picture that should change."), { field: "mask_image" });
   }
-  const mask = await api.upload(await canvas.exportMask());
-  return { image: picture.id, mask_image: mask.id };
+  return {
+    image: await sent(canvas, () => canvas.sendPicture(), "image"),
+    mask_image: await sent(canvas, () => canvas.sendMask(), "mask_image"),
+  };
+}
+
+/** The upload that a canvas sends, anew where the studio has lost it; what is wrong with it is told at its field. */
+async function sent(canvas, send, field) {
+  try {
+    const id = await send();
+    const answer = await fetch(uploadUrl(id), { cache: "no-store" });
+    answer.body?.cancel();
+    if (answer.status !== 404) return id;
+    await canvas.resend();
+    return await send();
+  } catch (error) {
+    throw Object.assign(error, { field });
+  }
 }
 
 // -- the stage -------------------------------------------------------------------------------------------------------
 
 export function mountCanvas(place) {
-  let planned = 0;
-  const onchange = ({ reason, pictureId }) => {
-    notices.clearFields();
-    notices.hide("canvas");
-    if (reason === "upload") brought(pictureId);
-    clearTimeout(planned);
-    planned = setTimeout(rememberMask, 600);
-  };
-  canvas = window.safelight.canvas.mount(place, { onchange, onerror: (sentence) => notices.show(sentence, { key: "canvas" }) });
-  if (store.pictures[painting()]) restoreCanvas(painting());
+  canvases.mountAt(place, changed);
+  canvases.turnTo(store.tab);
 }
 
-/** The tab that the canvas belongs to. */
-const painting = () => form.tasks().find(painted);
+/** A canvas has changed: by hand, or because it shows another picture. */
+function changed(task, { reason, pictureId }) {
+  notices.clearFields();
+  notices.hide("canvas");
+  if (reason === "upload") brought(task, pictureId);
+  tell("painted", task);
+  const size = canvases.of(task).frameSize();
+  const words = size && `${size.width} ${size.height}`;
+  if (words && framed[task] && framed[task] !== words && reason !== "picture") form.fill(task, workingSize(task, outlined(task, size)));
+  framed[task] = words;
+}
 
 /** The user gave the canvas a picture itself. */
-function brought(id) {
-  const task = painting();
-  const picture = { id, ...canvas.pictureSize(), name: canvas.pictureBlob()?.name ?? "" };
-  if (store.pictures[task]?.id === id) return;
-  remember(task, picture);
-}
-
-async function showOnCanvas(task) {
-  const { id } = store.pictures[task];
-  await canvas?.setPicture(uploadUrl(id), id);
-  tell("canvas");
-}
-
-async function restoreCanvas(task) {
-  const mask = await keptBlob(`mask ${task}`).catch(() => null);
-  await showOnCanvas(task);
-  if (mask) await canvas.setMask(mask);
-}
-
-async function rememberMask() {
-  const mask = canvas.hasMask() ? await canvas.exportMask() : null;
-  await keepBlob(`mask ${painting()}`, mask).catch(() => {}); // without it the mask is only lost on reload
+function brought(task, id) {
+  const canvas = canvases.of(task);
+  if (store.pictures[task]?.id !== id) remember(task, { id, ...canvas.pictureSize(), name: canvas.pictureBlob()?.name ?? "" });
 }
 
 /** Whether the stage shows the canvas rather than a picture. */
-export const canvasShown = () => Boolean(canvas) && painted(store.tab) && canvasWanted;
+export const canvasShown = () => canvases.has(store.tab) && canvasWanted;
 
 export function showCanvas(wanted) {
   if (canvasWanted === wanted) return;
@@ -170,7 +177,7 @@ export function stageSwitch() {
   const sides = [side("Canvas", true), side("Picture", false)];
   const node = el("div", { class: "sl-switcher", role: "group", aria: { label: "Stage shows" } }, ...sides);
   const draw = () => {
-    node.hidden = !painted(store.tab);
+    node.hidden = !canvases.has(store.tab);
     sides.forEach((each, index) => each.setAttribute("aria-pressed", String(canvasShown() === (index === 0))));
   };
   for (const name of ["canvas", "tab", "view"]) on(name, draw);
@@ -182,17 +189,42 @@ export function openTab(task) {
   document.getElementById(`${task}-tab-button`)?.click();
 }
 
-/** After a reload: pictures that the studio no longer has are forgotten. */
+/** After a reload: pictures that the studio no longer has are sent again from the canvas, or forgotten. */
 export async function checkPictures() {
   for (const [task, { id }] of Object.entries(store.pictures)) {
     const answer = await fetch(uploadUrl(id)).catch(() => null);
     if (answer?.status !== 404) continue;
+    const canvas = await canvases.ready(task);
+    const again = canvas?.hasPicture() ? await canvas.resend().catch(() => null) : null;
+    if (again) {
+      store.pictures[task].id = again;
+      keep();
+      drawZone(task);
+      continue;
+    }
     remove(task);
     notices.show(`The picture that ${task} started from is no longer kept; choose it again.`, { kind: "well" });
   }
 }
 
-on("tab", (task) => painted(task) && active().length === 0 && showCanvas(true));
+on("tab", (task) => {
+  if (!canvases.has(task)) return;
+  canvases.turnTo(task);
+  if (active().length === 0) showCanvas(true);
+});
 
-// Another checkpoint has another native size; the picture's shape stays.
-on("chosen", (task) => store.pictures[task] && form.fill(task, workingSize(task, store.pictures[task])));
+/** The width and height to work at, anew; the picture's shape stays. */
+function refit(task) {
+  const size = canvases.of(task)?.frameSize() ?? store.pictures[task];
+  if (size) form.fill(task, workingSize(task, outlined(task, size)));
+}
+
+on("chosen", refit); // another checkpoint has another native size
+
+on("values", (task) => {
+  if (!form.tab(task).takesMask) return;
+  const now = `${form.value(task, "inpaint_area")} ${SIDES.map((side) => form.value(task, `outpaint_${side}`) || 0)}`;
+  const before = extents[task];
+  extents[task] = now;
+  if (before !== undefined && before !== now) refit(task);
+});

@@ -3,16 +3,20 @@
 import { imageUrl } from "./api.js";
 import { on, tell } from "./bus.js";
 import { actions } from "./actions.js";
+import { compared, slider } from "./compare.js";
 import { engine } from "./bar.js";
+import { isClip, isFilm, player } from "./clip.js";
 import { button, el, fill, say } from "./dom.js";
 import { empty } from "./empty.js";
 import { film } from "./film.js";
 import { grid, size } from "./fit.js";
 import * as jobs from "./jobs.js";
+import { drawPanel, livePanel, liveSwitch } from "./live_panel.js";
 import { titleOf } from "./models.js";
 import * as notices from "./notices.js";
 import * as preview from "./preview.js";
 import { queue } from "./queue.js";
+import { removeButton } from "./remove.js";
 import * as source from "./source.js";
 import * as view from "./view.js";
 
@@ -32,9 +36,9 @@ export function stage(place) {
   parts.tools = el("div", { class: "sl-tools" });
   parts.caption = el("div", { class: "sl-caption" }, parts.words, parts.tools);
   parts.spoken = el("p", { class: "sl-unseen", role: "status" });
-  parts.switch = source.stageSwitch();
-  const room = el("div", { class: "sl-room" }, parts.easel, parts.canvas);
-  const frame = el("section", { class: "sl-frame", aria: { label: "Stage" } }, parts.switch, room, parts.line, parts.caption);
+  const room = el("div", { class: "sl-room" }, parts.easel, parts.canvas, livePanel());
+  const head = el("div", { class: "sl-stage-head" }, source.stageSwitch(), liveSwitch(), removeButton());
+  const frame = el("section", { class: "sl-frame", aria: { label: "Stage" } }, head, room, parts.line, parts.caption);
   fill(place, notices.area(), frame, queue(), film(), parts.spoken);
   source.mountCanvas(parts.canvas);
   new ResizeObserver(resize).observe(room);
@@ -46,14 +50,14 @@ export function stage(place) {
 
 function draw() {
   const job = view.job();
-  const onCanvas = source.canvasShown();
-  parts.canvas.hidden = !onCanvas;
-  parts.easel.hidden = onCanvas;
+  parts.canvas.hidden = !source.canvasShown();
+  parts.covered = drawPanel() || source.canvasShown();
+  parts.easel.hidden = parts.covered;
   document.body.toggleAttribute("data-developing", jobs.developing().some((each) => each.state === "running"));
-  if (job && !onCanvas) preview.follow(job, frame);
+  if (job && !parts.covered) preview.follow(job, frame);
   else preview.unfollow();
-  if (!onCanvas) job ? developing(job) : result();
-  progress(onCanvas ? null : job);
+  if (!parts.covered) job ? developing(job) : result();
+  progress(parts.covered ? null : job);
 }
 
 function room() {
@@ -67,7 +71,7 @@ function developing(job) {
   const key = `job ${job.id} ${job.attempt}`;
   if (drawn === key) return;
   drawn = key;
-  const image = el("img", { class: "sl-developing", alt: `Developing: ${job.request.prompt}`, hidden: true });
+  const image = el("img", { class: "sl-developing", alt: `Developing: ${job.request.prompt || "a clip"}`, hidden: true });
   fill(parts.easel, image, (parts.latent = el("div", { class: "sl-latent" })));
   parts.frame = image;
   parts.job = job;
@@ -83,7 +87,8 @@ async function frame(url, step) {
   await image.decode().catch(() => {});
   if (parts.frame !== image || view.job()?.id !== id) return;
   const alone = request.num_images_per_prompt === 1;
-  parts.pixels = alone ? request : { width: image.naturalWidth, height: image.naturalHeight };
+  const own = { width: image.naturalWidth, height: image.naturalHeight };
+  parts.pixels = alone && like(own, request) ? request : own;
   image.hidden = false;
   parts.latent.hidden = true;
   size(image, room(), parts.pixels);
@@ -92,21 +97,26 @@ async function frame(url, step) {
   if (performance.now() - (parts.said ?? 0) > CALM) progress(view.job());
 }
 
+/** Whether both have the same shape: a part that is made anew is shown within the whole. */
+const like = (a, b) => Math.abs((a.width * b.height) / (a.height * b.width) - 1) < 0.02;
+
 // -- made -----------------------------------------------------------------------------------------------------------
 
 function result() {
   const shown = view.shown();
-  const key = `images ${jobs.known()} ${shown.map((each) => each.id)}`;
+  const one = shown.length === 1 && compared(shown[0]);
+  const key = `images ${jobs.known()} ${one} ${shown.map((each) => each.id)}`;
   if (drawn === key) return;
   drawn = key;
   parts.frame = null;
   if (!shown.length) fill(parts.easel, jobs.known() ? empty() : "");
-  else if (shown.length === 1) fill(parts.easel, single(shown[0]));
+  else if (shown.length === 1) fill(parts.easel, one ? slider(shown[0], single(shown[0])) : single(shown[0]));
   else fill(parts.easel, sheet(shown));
   resize();
 }
 
-function single(made) {
+function single(made, alone = true) {
+  if (isFilm(made)) return player(made, { title: titled(made), alone });
   const image = el("img", { class: "sl-made", src: imageUrl(made.id), alt: titled(made), width: made.width, height: made.height });
   image.dataset.image = made.id;
   return image;
@@ -114,11 +124,11 @@ function single(made) {
 
 function sheet(shown) {
   const title = "Show this picture alone";
-  const alone = (made) => el("button", { type: "button", class: "sl-cell", title, on: { click: () => view.choose(made.id) } }, single(made));
+  const alone = (made) => el("button", { type: "button", class: "sl-cell", title, on: { click: () => view.choose(made.id) } }, single(made, false));
   return el("div", { class: "sl-sheet" }, ...shown.map(alone));
 }
 
-const titled = (made) => jobs.find(made.job)?.request.prompt || `Picture with seed ${made.seed}`;
+const titled = (made) => jobs.find(made.job)?.request.prompt || `${isClip(made) ? "Clip" : "Picture"} with seed ${made.seed}`;
 
 function resize() {
   if (!parts.easel.clientWidth) return;
@@ -150,7 +160,7 @@ function progress(job) {
   parts.line.classList.toggle("sl-on", Boolean(busy));
   if (!busy) document.title = "Safelight";
   if (busy) bar(reached(busy), busy.total);
-  const shown = source.canvasShown() ? [] : view.shown();
+  const shown = parts.covered ? [] : view.shown();
   say(parts.words, job ? words(job) : resting(shown));
   parts.said = performance.now();
   const key = job ? `${job.id} ${job.state}` : shown.map((each) => each.id).join();
@@ -166,12 +176,16 @@ function hold(job) {
 }
 
 function resting(shown) {
-  if (source.canvasShown()) return "";
-  if (shown.length) return shown.length === 1 ? caption(shown[0]) : `${shown.length} pictures. Choose one to use it.`;
+  if (parts.covered) return "";
+  const several = shown.every(isClip) ? "clips" : "pictures";
+  if (shown.length) return shown.length === 1 ? caption(shown[0]) : `${shown.length} ${several}. Choose one to use it.`;
   return "";
 }
 
-const caption = (made) => `Seed ${made.seed} · ${made.width} × ${made.height}`;
+function caption(made) {
+  const { num_frames: frames, fps } = jobs.find(made.job)?.request ?? {};
+  return `Seed ${made.seed} · ${made.width} × ${made.height}${frames ? ` · ${frames} frames, ${fps} a second` : ""}`;
+}
 
 /** The last step known of: a frame may be ahead of the list, or there may be no frames. */
 const reached = (job) => (parts.job?.id === job.id ? Math.max(job.step, parts.step) : job.step);
@@ -194,7 +208,8 @@ function left(seconds) {
 
 function spoken(job) {
   const made = job.images.length;
-  const told = { finished: `Finished: ${made} ${made === 1 ? "picture" : "pictures"}.`, cancelled: "Cancelled.", failed: "" };
+  const what = job.task === "img2vid" ? "clip" : "picture";
+  const told = { finished: `Finished: ${made} ${what}${made === 1 ? "" : "s"}.`, cancelled: "Cancelled.", failed: "" };
   say(parts.spoken, told[job.state]);
   if (job.state === "failed") tell("failed", job);
 }

@@ -17,6 +17,8 @@ export const store = {
   values: kept.values ?? {}, // by task, by control
   pictures: kept.pictures ?? {}, // by task: {id, width, height, name}
   many: kept.many ?? {}, // by task: {matrix, lines}
+  batches: kept.batches ?? [], // {jobs, made}: the jobs of one click, and by job the pictures it made; newest click first
+  control: kept.control ?? {}, // by task: units
   lastSeed: kept.lastSeed ?? null,
 };
 

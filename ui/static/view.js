@@ -14,6 +14,8 @@ let opening = true; // until the first list: what ended before the page was open
 const endings = new Set(); // jobs known to have ended
 const known = new Set(); // pictures that a list has named
 
+/** Whether the user picked a picture to look at. */
+export const isChosen = () => chosen !== null;
 export const pictures = () => images;
 export const picture = (id) => images.find((image) => image.id === id);
 export const of = (job) => images.filter((image) => image.job === job).reverse();

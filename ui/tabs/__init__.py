@@ -1,5 +1,5 @@
 """The built-in tabs, in the order of the page."""
 
-from . import img2img, inpaint, txt2img
+from . import img2img, img2vid, inpaint, txt2img, upscale
 
-TABS = (txt2img.TAB, img2img.TAB, inpaint.TAB)
+TABS = (txt2img.TAB, img2img.TAB, inpaint.TAB, upscale.TAB, img2vid.TAB)

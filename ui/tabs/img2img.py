@@ -7,7 +7,12 @@ from ..layout import Tab, column, mount
 
 
 def build(form: Form) -> None:
-    column(form, lambda form: mount("source", form))
+    column(form, _pictures)
+
+
+def _pictures(form: Form) -> None:
+    mount("source", form)
+    mount("batch", form)
 
 
 TAB = Tab("img2img", Img2Img, build)
