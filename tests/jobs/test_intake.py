@@ -153,6 +153,7 @@ def test_what_is_transparent_or_outside_needs_no_mask(intake: Intake, keep: Call
     taken = intake.request({**draft, "outpaint_right": 32, "outpaint_top": 16})
     assert (taken.width, taken.height) == (112, 80)
     assert "goes with its surroundings" in (intake.remark(taken) or "")
+    assert intake.remark(taken.model_copy(update={"masked_content": "fill"})) is None, "the way to remove a thing"
     alone = intake.request({**draft, "mask_image": keep(80, 64, 200), "inpaint_area": "masked"})
     assert alone.width == alone.height
     with pytest.raises(BadPicture, match="mask_grow -60 leaves no white"):

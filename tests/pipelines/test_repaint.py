@@ -198,6 +198,13 @@ def test_a_hole_is_filled_smoothly_and_the_rest_stays() -> None:
     assert filled(across, Image.new("L", across.size, 255)).getcolors() == [(96 * 64, (128, 128, 128))]
 
 
+def test_a_hole_is_filled_with_what_is_beside_it_not_with_things_further_away() -> None:
+    scene = Image.new("RGB", (192, 128), (130, 215, 255))
+    scene.paste((250, 160, 30), (30, 20, 110, 128))
+    done = filled(scene, painted(scene.size, (124, 0, 192, 128)))
+    assert np.abs(pixels(done)[:, 124:] - (130, 215, 255)).max() <= 1
+
+
 def test_colours_are_matched_in_mean_and_spread() -> None:
     warm = Image.fromarray((pixels(noise((64, 64))) * (0.5, 0.3, 0.2) + (90, 60, 40)).astype(np.uint8))
     moved = matched(noise((64, 64), 5), warm)
