@@ -33,6 +33,7 @@ class Tab:
 FOLDS = {
     "repaint": "Mask",
     "source": "From the picture",
+    "tiles": "Tiles",
     "variation": "Variation",
     "words": "Prompt language",
     "clip": "Clip",

@@ -17,6 +17,7 @@ SHEETS = (
     "groups",
     "buttons",
     "stage",
+    "compare",
     "contact",
     "panels",
     "control",
