@@ -76,15 +76,18 @@ class Intake:
         return {**filled, **self._translated(draft), "checkpoint": checkpoint}
 
     def _translated(self, draft: Mapping[str, Any]) -> dict[str, Any]:
-        """With the scheduler that another program's name stands for, such as "DPM++ 2M Karras", and the schedule in that name."""
-        scheduler = draft.get("scheduler")
-        if not isinstance(scheduler, str) or scheduler in self._schedulers:
-            return dict(draft)
-        try:
-            name, schedule = names.resolve(scheduler, self._schedulers)
-        except UnknownName:
-            return dict(draft)  # gets its sentence below
-        return {**({"schedule": schedule} if schedule else {}), **draft, "scheduler": name}
+        """With the scheduler that another program's name stands for, such as "DPM++ 2M Karras", and the schedule in that name, or
+        under a name of its own, such as "SGM Uniform"; an unknown one gets its sentence later."""
+        given = dict(draft)
+        scheduler, schedule = draft.get("scheduler"), draft.get("schedule")
+        if isinstance(schedule, str) and schedule not in names.SCHEDULES:
+            with suppress(UnknownName):
+                given["schedule"] = names.resolve_schedule(schedule)
+        if isinstance(scheduler, str) and scheduler not in self._schedulers:
+            with suppress(UnknownName):
+                given["scheduler"], joint = names.resolve(scheduler, self._schedulers)
+                given = {**({"schedule": joint} if joint else {}), **given}
+        return given
 
     def _check_names(self, request: Request) -> None:
         names.find(self._schedulers, request.scheduler).check(request.scheduler, request.schedule)
@@ -103,6 +106,13 @@ class Intake:
                 raise self._at_prompt(error, request) if name == LORA else error from None
             for picture in self._modifiers[name].pictures(params):
                 pictures.open_rgb(self._kept(picture, f"modifiers.{name}"))
+        if request.schedule not in checkpoint.schedules and request.schedule in names.SCHEDULES:
+            fitting = ", ".join(checkpoint.schedules)
+            raise InvalidRequest(
+                f"schedule {request.schedule!r} is not made for the noise that checkpoint {request.checkpoint!r} was trained with; "
+                f"it takes: {fitting}.",
+                "schedule",
+            )
         if request.ability and request.ability not in checkpoint.tasks:
             able = ", ".join(checkpoint.tasks) or "nothing"
             others = any(request.ability in info.tasks for info in self._catalog.checkpoints())

@@ -5,7 +5,6 @@ from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from pipelines import fitting
 from pipelines.errors import StudioError
 from pipelines.names import AUTOMATIC, SCHEDULES, SchedulerSpec
 from pipelines.upscalers.shelf import UPSCALERS, UpscalerShelf
@@ -59,7 +58,7 @@ def _checkpoint(catalog: "Catalog", model: "ModelInfo", loaded: bool, default_va
         "summary": model.summary,
         "tasks": list(model.tasks),
         "noise": family.noise if family else None,
-        "schedules": list(fitting.schedules(family)) if family else [],
+        "schedules": list(model.schedules),
         "idle": dict(model.idle),
         "loaded": loaded,
     }

@@ -46,6 +46,7 @@ class ModelInfo:
     summary: str = ""
     tasks: list[str] = field(default_factory=list)
     idle: Mapping[str, str] = field(default_factory=dict)
+    schedules: tuple[str, ...] = ()
     latent_rgb_factors: tuple[tuple[float, ...], ...] = ()
     latent_rgb_bias: tuple[float, ...] = ()
     partial: bool = False
@@ -212,6 +213,7 @@ class Catalog:
             summary=" ".join(filter(None, (card.summary, parted.notice if parted else ""))),
             tasks=list(parted.tasks or parted.family.tasks) if parted else [],
             idle=fitting.idle(parted) if parted else {},
+            schedules=fitting.schedules(parted.family, parted.scheduler_config) if parted else (),
             latent_rgb_factors=card.latent_rgb_factors,
             latent_rgb_bias=card.latent_rgb_bias,
             partial=parted is not None and is_partial(parted),

@@ -10,10 +10,17 @@ ALIGNED_FAMILIES = ("sd1", "sdxl", "svd")
 """Families for which the authors of Align Your Steps give levels."""
 
 
-def schedules(family: Family) -> tuple[str, ...]:
-    """Names of the schedules that fit a checkpoint of this family; whether one goes with a scheduler is for its `SchedulerSpec`."""
+ALIGNED_BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+"""The noise that those levels are of; a checkpoint of the family may have been trained with other noise."""
+
+
+def schedules(family: Family, scheduler_config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the schedules that fit a checkpoint of this family, trained with the noise of `scheduler_config` (diffusers' keys);
+    whether one goes with a scheduler is for its `SchedulerSpec`."""
     fitting = FLOW_SCHEDULES if family.noise == "flow" else SIGMA_SCHEDULES
-    return AUTOMATIC, *(name for name in fitting if name != "align_your_steps" or family.name in ALIGNED_FAMILIES)
+    known = all(scheduler_config.get(name, value) == value for name, value in ALIGNED_BETAS.items())
+    aligned = family.name in ALIGNED_FAMILIES and known and not scheduler_config.get("rescale_betas_zero_snr")
+    return AUTOMATIC, *(name for name in fitting if name != "align_your_steps" or aligned)
 
 
 def idle(parted: Parted) -> Mapping[str, str]:

@@ -102,5 +102,7 @@ def check(asked: Mapping[str, Mapping[str, Any]], known: Mapping[str, Modifier])
             first = error.errors(include_url=False)[0]
             where = printable(".".join(("modifiers", name, *(str(part)[:80] for part in first["loc"]))))
             rule = first["msg"].removeprefix("Value error, ")
+            if first["type"] == "extra_forbidden":
+                rule = f"is no setting of it; its settings are: {', '.join(known[name].Params.model_fields) or 'none'}"
             raise InvalidRequest(f"{where}: {rule}; got {shortened(first.get('input'))}.", "modifiers") from None
     return parsed

@@ -1,5 +1,6 @@
 """The API's documentation at /docs: Swagger UI from an installed package, so that it works without a network."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import fastapi_offline
@@ -9,6 +10,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
+from pipelines.modifiers import Modifier
+
 from .api import PREFIX
 from .api.openapi import document
 from .assets import Assets
@@ -16,11 +19,11 @@ from .assets import Assets
 SETTINGS = {"validatorUrl": None, "displayRequestDuration": True, "tryItOutEnabled": True}  # the validator is another host
 
 
-def docs_routes(api: FastAPI) -> list[BaseRoute]:
+def docs_routes(api: FastAPI, modifiers: Mapping[str, Modifier]) -> list[BaseRoute]:
     """/docs, /openapi.json and the files of the page."""
 
     async def openapi(request: Request) -> Response:
-        return JSONResponse(document(api, request.scope.get("root_path", "") + PREFIX))
+        return JSONResponse(document(api, request.scope.get("root_path", "") + PREFIX, modifiers))
 
     async def page(request: Request) -> Response:
         root = request.scope.get("root_path", "")

@@ -133,4 +133,4 @@ def serve(
 def routes(studio: "Studio", managing: Managing = "here") -> list[BaseRoute]:
     """What is served beside Gradio's page: the API, its documentation, the files of the page."""
     api = build_api(studio, managing)
-    return [Mount(PREFIX, api), *docs_routes(api), Mount("/safelight/static", Assets(STATIC))]
+    return [Mount(PREFIX, api), *docs_routes(api, studio.modifiers), Mount("/safelight/static", Assets(STATIC))]

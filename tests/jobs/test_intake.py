@@ -1,6 +1,8 @@
 """What a user sends becomes a request that can run, or one sentence; the first broken rule in a fixed order wins."""
 
 import io
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -177,3 +179,19 @@ def test_a_seed_is_decided_and_one_that_is_given_stays(intake: Intake):
 def test_names_of_other_programs_are_understood(intake: Intake, name: str, scheduler: str, schedule: str):
     request = intake.request({"scheduler": name, **({} if schedule != "automatic" else {"schedule": "automatic"})})
     assert (request.scheduler, request.schedule) == (scheduler, schedule)
+
+
+@pytest.mark.parametrize(("name", "schedule"), [("Karras", "karras"), ("SGM Uniform", "sgm_uniform"), ("Uniform", "normal")])
+def test_schedules_of_other_programs_are_understood(intake: Intake, name: str, schedule: str):
+    assert intake.request({"scheduler": "Euler a", "schedule": name}).schedule == schedule
+    assert intake.request({"scheduler": "DPM++ 2M Karras", "schedule": name}).schedule == schedule, "what is said apart counts"
+
+
+def test_a_schedule_made_for_other_noise_is_refused_before_it_waits(intake: Intake, models: Path, tmp_path: Path):
+    other = Path(shutil.copytree(models, tmp_path / "other"))
+    config = other / "checkpoints" / "toy" / "scheduler" / "scheduler_config.json"
+    assert intake.request({"scheduler": "euler", "schedule": "align_your_steps"}).schedule == "align_your_steps"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "beta_schedule": "linear", "beta_start": 0.0001, "beta_end": 0.02}))
+    with pytest.raises(InvalidRequest, match="'align_your_steps' is not made for the noise") as refused:
+        Intake(Catalog([other]), SCHEDULERS, {}, {}.__getitem__).request({"scheduler": "euler", "schedule": "align_your_steps"})
+    assert refused.value.field == "schedule"

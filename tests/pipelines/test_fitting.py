@@ -20,14 +20,16 @@ from tests.toys import save_toy, toy_components
 
 def test_only_families_with_levels_are_offered_align_your_steps() -> None:
     assert set(fitting.ALIGNED_FAMILIES) == set(ALIGNED)
-    assert "align_your_steps" in fitting.schedules(FAMILIES["sd1"]) and fitting.schedules(FAMILIES["sd1"])[0] == AUTOMATIC
-    assert set(fitting.schedules(FAMILIES["sd2"])) == set(SCHEDULES) - {"align_your_steps"}
-    assert "turbo" not in fitting.schedules(FAMILIES["sd3"])
+    assert "align_your_steps" in fitting.schedules(FAMILIES["sd1"], {}) and fitting.schedules(FAMILIES["sd1"], {})[0] == AUTOMATIC
+    assert set(fitting.schedules(FAMILIES["sd2"], {})) == set(SCHEDULES) - {"align_your_steps"}
+    assert "align_your_steps" not in fitting.schedules(FAMILIES["sd1"], {"beta_schedule": "linear", "beta_end": 0.02})
+    assert "align_your_steps" not in fitting.schedules(FAMILIES["sd1"], {"rescale_betas_zero_snr": True})
+    assert "turbo" not in fitting.schedules(FAMILIES["sd3"], {})
 
 
 def test_every_schedule_that_is_offered_runs(tmp_path: Path) -> None:
     components = toy(tmp_path)
-    offered = fitting.schedules(components.family)
+    offered = fitting.schedules(components.family, components.scheduler_config)
     events = run(engine(Shelf(toy=components)), *(request(scheduler="euler", schedule=name, num_inference_steps=3) for name in offered))
     assert not of(events, Failed) and len(of(events, Finished)) == len(offered)
 

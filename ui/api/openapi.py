@@ -1,10 +1,12 @@
 """The OpenAPI document: a job's body in it has the very fields and bounds that validate it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from pipelines.modifiers import Modifier
 from pipelines.request import TASKS, Request
 
 from .inputs import PICTURE_FIELDS
@@ -32,8 +34,8 @@ PICTURE_FORMS = [
 ]
 
 
-def document(api: FastAPI, address: str) -> dict[str, Any]:
-    """OpenAPI 3.1 for the routes of `api`, which answer under `address`."""
+def document(api: FastAPI, address: str, modifiers: Mapping[str, Modifier]) -> dict[str, Any]:
+    """OpenAPI 3.1 for the routes of `api`, which answer under `address`; a request may ask for `modifiers`."""
     made = get_openapi(
         title=api.title,
         version=api.version,
@@ -47,6 +49,12 @@ def document(api: FastAPI, address: str) -> dict[str, Any]:
         schema = _schema(model)
         schemas.update(schema.pop("$defs", {}))
         schemas[model.__name__] = schema
+    for modifier in modifiers.values():
+        settings = _plain(modifier.Params.model_json_schema(ref_template=REF))
+        schemas.update(settings.pop("$defs", {}))
+        schemas[modifier.Params.__name__] = {**settings, "title": modifier.title}
+    named = {name: {"$ref": REF.format(model=modifier.Params.__name__)} for name, modifier in modifiers.items()}
+    schemas["Modifiers"] = {"type": "object", "description": "Each that is on, by its name, with its settings.", "properties": named}
     made["components"]["schemas"] = dict(sorted(schemas.items()))
     return made
 
@@ -54,8 +62,16 @@ def document(api: FastAPI, address: str) -> dict[str, Any]:
 def _schema(model: type[Request]) -> dict[str, Any]:
     """The model's own JSON schema, with the other ways of sending a picture beside the id."""
     schema = model.model_json_schema(ref_template=REF)
-    for name, field in schema["properties"].items():
-        field.pop("place", None)  # where the page shows it
+    for name, field in _plain(schema)["properties"].items():
         if name in PICTURE_FIELDS:
             schema["properties"][name] = {"title": field["title"], "description": field["description"], "anyOf": PICTURE_FORMS}
+    schema["properties"]["modifiers"] = {"$ref": REF.format(model="Modifiers")}
+    return schema
+
+
+def _plain(schema: dict[str, Any]) -> dict[str, Any]:
+    """Without what only the page has a use for."""
+    for field in schema.get("properties", {}).values():
+        for word in ("place", "choices", "empty", "unset", "word", "titles"):
+            field.pop(word, None)
     return schema

@@ -22,13 +22,16 @@ export function film() {
 
 function draw(images) {
   const newest = strip.firstElementChild;
-  for (const made of images) if (!frames.has(made.id)) frames.set(made.id, frame(made));
+  for (const made of images) if (!named(made)) frames.set(made.id, frame(made));
   const kept = new Set(images.map((made) => made.id));
   for (const id of frames.keys()) if (!kept.has(id)) frames.delete(id);
   fill(strip, ...images.map((made) => frames.get(made.id)));
   if (strip.firstElementChild !== newest) strip.scrollTo({ left: 0 });
   mark();
 }
+
+/** Whether its frame is there, and says what the picture was made from as soon as that is known. */
+const named = (made) => frames.get(made.id)?.title || (frames.has(made.id) && !jobs.find(made.job)?.request.prompt);
 
 function frame(made) {
   const request = jobs.find(made.job)?.request;

@@ -16,6 +16,8 @@ const NAMES = {
   min_guidance_scale: "Guidance at the start", max_guidance_scale: "Guidance at the end", schedule: "Schedule", checkpoint: "Checkpoint", vae: "VAE", clip_skip: "Skip text layers", strength: "Strength",
 }; // prettier-ignore
 
+const SAID = new Set(["prompt", "negative_prompt", "num_images_per_prompt"]); // told elsewhere, or nothing about one picture
+
 export const close = () => card.close();
 
 /** Read a picture and show what was found in it; errors are shown as notices. */
@@ -56,7 +58,8 @@ function draw({ source: from, request, unknown, upload, infotext }, name) {
   const start = uses.map((task) => button({ label: `Use picture in ${task}`, onclick: () => take(task) }));
   const shut = button({ label: "Close", icon: "close", quiet: true, class: "sl-button sl-icon-button sl-shut", onclick: close });
   const whole = infotext ? el("details", {}, el("summary", { text: "As written in the file" }), el("pre", { text: infotext })) : null;
-  const tools = el("div", { class: "sl-card-tools" }, ...send, ...start);
+  const group = (title, buttons) => (buttons.length ? [el("h3", { text: title }), el("div", { class: "sl-card-tools" }, ...buttons)] : []);
+  const tools = el("div", {}, ...group("Its settings", send), ...group("The picture itself", start));
   const side = el("div", { class: "sl-card-words" }, ...words, whole, tools);
   fill(card, shut, el("div", { class: "sl-card-picture" }, picture), side);
 }
@@ -65,12 +68,13 @@ function told(request, unknown, from) {
   const rows = Object.entries(NAMES).filter(([key]) => ![undefined, null, "automatic", 0].includes(request[key]) || key === "seed");
   const list = (pairs) => el("dl", {}, ...pairs.flatMap(([term, words]) => [el("dt", { text: term }), el("dd", { text: String(words) })]));
   const others = Object.entries(unknown ?? {});
-  const { titles } = form.tab(form.tasks()[0]);
+  const { titles, defaults } = form.tab(request.task ?? form.tasks()[0]) ?? form.tab(form.tasks()[0]);
+  const more = Object.keys(request).filter((key) => key in titles && !(key in NAMES) && !SAID.has(key) && request[key] !== defaults[key]);
   const modified = Object.keys(request.modifiers ?? {}).map((name) => titles[`modifiers.${name}`] ?? name);
   return [
     request.task === "img2vid" ? "" : el("p", { class: "sl-card-prompt", text: request.prompt || "No prompt" }),
     request.negative_prompt ? el("p", { class: "sl-hint", text: `Not: ${request.negative_prompt}` }) : "",
-    list([...rows.map(([key, label]) => [label, titleOf(key, request[key])]), ...(modified.length ? [["With", modified.join(", ")]] : [])]),
+    list([...[...rows, ...more.map((key) => [key, titles[key]])].map(([key, label]) => [label, titleOf(key, request[key])]), ...(modified.length ? [["With", modified.join(", ")]] : [])]),
     ...(others.length ? [el("h3", { text: from === "safelight" ? "Also noted" : "Not known here, left out" }), list(others)] : []),
   ];
 }
