@@ -52,6 +52,7 @@ def convert(path: Path, seconds: float = _SECONDS) -> Path:
         headers.read(part, label)
         with part.open("rb+") as file:
             os.fsync(file.fileno())
+        part.chmod(path.stat().st_mode & 0o666)  # who may read the one may read the other
         part.replace(target)
     except OSError as error:
         raise StorageError(f"{label} cannot be converted: {error.strerror or error}.") from None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from . import headers, shelves
-from .adapters import embedding, lora_info, sidecar
+from .adapters import embedding, guess, lora_info, sidecar
 from .adapters import shelf as adapter_shelf
 from .catalog import Catalog, ModelInfo
 from .control.shelf import FOLDERS as CONTROLNETS
@@ -209,6 +209,7 @@ def _told(entry: Entry) -> Entry:
         title=beside.title or entry.title,
         summary=entry.summary or beside.description,
         base_model=beside.base_model or entry.base_model,
+        family=entry.family or guess.by_words(beside.base_model or entry.base_model),
         trigger_words=beside.trigger_words or entry.trigger_words,
         notes=beside.notes,
         tags=beside.tags,

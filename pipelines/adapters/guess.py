@@ -38,6 +38,15 @@ TITLES: Mapping[str, str] = {
 }
 
 
+_WORDS = (("sdxl", "sdxl"), ("sd1", "sd1"), ("sd2", "sd2"), ("sd3", "sd3"), ("flux", "flux"))
+
+
+def by_words(base_model: str) -> str | None:
+    """The family that A1111's or Civitai's words for a base model mean, such as "SD1", "SD 1.5" or "SDXL 1.0"."""
+    plain = base_model.casefold().replace(" ", "").replace("stablediffusion", "sd")
+    return next((family for word, family in _WORDS if plain.startswith(word)), None)
+
+
 def of(found: Iterable[Change], metadata: Mapping[str, str]) -> Guess:
     """`family` is a name as in the table of families, or None where nothing tells; `text_width` is the width that the
     denoiser's cross-attention takes in, where the file changes it."""

@@ -85,7 +85,7 @@ function card(model, choose) {
     "span",
     { class: "sl-model-words" },
     el("strong", { text: model.title }),
-    el("span", { class: model.broken ? "sl-model-broken" : "", text: state ? `${state} · ${said}` : said }),
+    el("span", { class: model.broken ? "sl-model-broken" : "", text: [state, said].filter(Boolean).join(" · ") }),
   );
   const label = `${model.title}, ${KIND[model.kind] ?? model.kind}${state ? `, ${state}` : ""}`;
   const props = { type: "button", class: "sl-model-card", data: { key: key(model) }, title: model.name, aria: { label }, on: { click: () => choose(model) } };

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pipelines.adapters import embedding, lora_info, naming
+from pipelines.adapters import embedding, guess, lora_info, naming
 from pipelines.errors import CheckpointError
 from tests.pipelines.adapters import files
 from tests.toys import toy_components
@@ -182,3 +182,19 @@ def test_the_page_may_use_all_this_without_torch() -> None:
     check = f"import sys; from pipelines.adapters import {modules}; print({{'torch', 'diffusers', 'transformers'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", check], cwd=Path(__file__).parents[3], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "set()", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "family"),
+    [
+        ("SD1", "sd1"),
+        ("SD 1.5", "sd1"),
+        ("SDXL 1.0", "sdxl"),
+        ("Stable Diffusion 2.1", "sd2"),
+        ("SD 3.5 Large", "sd3"),
+        ("Pony", None),
+        ("", None),
+    ],
+)
+def test_words_for_a_base_model_name_its_family(words: str, family: str | None) -> None:
+    assert guess.by_words(words) == family
