@@ -17,6 +17,8 @@ const pending = {}; // by task: {values, lists} to be taken by the next fill
 const filling = {}; // by task: {done, end} of fills that the controls have not taken yet
 const listedFor = {}; // by task: scheduler and checkpoint for which schedulers and schedules are listed
 const settledOn = {}; // by task: the checkpoint whose settings were taken last
+const unheard = {}; // by task: what was typed and Gradio has not told of; of a control that it only just drew it may never
+const heard = {}; // by task: what Gradio last told of each control
 const typed = {}; // by task: what was typed while a fill was on its way, which must not undo it
 
 /** Take the description of tabs and controls that the server wrote into the page. */
@@ -66,15 +68,30 @@ export function watchTyping() {
       const found = Object.entries(tab(task).elements).find(([, id]) => target.closest(`#${CSS.escape(id)}`));
       if (!found) continue;
       store.values[task][found[0]] = value;
+      (unheard[task] ??= {})[found[0]] = value;
       if (!live || filling[task]) (typed[task] ??= {})[found[0]] = value;
       keep();
     }
   });
 }
 
+/** What Gradio tells of the controls; what it has not heard of yet, and stands there, counts more. */
 function take(task, values) {
-  tab(task).keys.forEach((key, index) => (store.values[task][key] = values[index]));
+  const own = unheard[task] ?? {};
+  const before = heard[task];
+  tab(task).keys.forEach((key, index) => {
+    const news = before && values[index] !== before[key];
+    if (key in own && (news || standing(task, key) !== own[key])) delete own[key];
+    store.values[task][key] = key in own ? own[key] : values[index];
+  });
+  heard[task] = Object.fromEntries(tab(task).keys.map((key, index) => [key, values[index]]));
   keep();
+}
+
+/** What stands in a control that is typed into. */
+function standing(task, key) {
+  const input = control(task, key)?.querySelector("textarea, input");
+  return input ? inputValue(input) : undefined;
 }
 
 /** All values of a tab as they stand in its controls, after what is on its way to them. */
@@ -91,6 +108,7 @@ async function pack(task) {
 export function fill(task, values, lists = {}) {
   const part = known(task, values);
   Object.assign(store.values[task], part);
+  for (const key of Object.keys(part)) delete unheard[task]?.[key];
   if ("checkpoint" in part) settledOn[task] = part.checkpoint;
   keep();
   if (live) hand(task, part, lists);
