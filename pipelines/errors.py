@@ -8,7 +8,6 @@
   - OutOfMemory        the device has not enough memory, also after every fallback
   - BadNumbers         the model gave NaN or infinite values
   - StorageError       the disk is full or a folder cannot be written
-  - EngineLost         the engine process died more than once under a job
 """
 
 from collections.abc import Iterable
@@ -69,8 +68,4 @@ class BadNumbers(StudioError):
 
 
 class StorageError(StudioError):
-    pass
-
-
-class EngineLost(StudioError):
     pass

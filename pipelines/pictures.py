@@ -11,7 +11,6 @@ from PIL import Image, ImageOps
 
 from .errors import BadPicture
 
-FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_BYTES = 64 * 2**20
 MAX_PIXELS = 40_000_000
 ORIENTATION = 0x0112

@@ -224,11 +224,6 @@ def guided_by(stages: Stages, variant: Variant) -> Stages:
     return tuple(replace(one, guiding=(*one.guiding, variant)) if isinstance(one, Denoise) else one for one in stages)
 
 
-def steps_of(stages: Sequence[Stage]) -> int:
-    """Steps that one picture takes through all its passes."""
-    return sum(stage.steps_run for stage in stages if isinstance(stage, Denoise))
-
-
 def models_of(stages: Sequence[Stage]) -> tuple[str, ...]:
     """Checkpoints that the stages need besides the job's own."""
     named = (stage.model for stage in stages if isinstance(stage, (Denoise, EncodePrompt)))

@@ -89,7 +89,8 @@ class Family:
     `latent_rgb_factors` (one row of 3 per latent channel) and `latent_rgb_bias` turn latents into RGB in [-1, 1].
     `tiny_decoder_files` are names looked for in the folders of approximate VAEs. `recommended` are fields of a request.
     `settings` is data for the family's own modules. `noise` says how latents and noise mix, and so which samplers fit.
-    Latents have a multiple of `latent_multiple` along both sides (transformers see patches of them). `looks` is how latents look that
+    Latents have a multiple of `latent_multiple` along both sides (transformers see patches of them). `from_shelf` names the component
+    that may lie in a file of its own on the shelf of text encoders. `looks` is how latents look that
     the VAE does not know, by their number of channels. `pieces` are components whose files may lie apart, and the words for each:
     the first names the checkpoint, the others complete it. `denoiser` makes the latents that the VAE decodes, `more_denoisers` what
     it is told (see `Denoise.conditioned`). A `patch` of latents along one side takes the memory of one.
@@ -108,6 +109,7 @@ class Family:
     denoiser: str = "unet"
     noise: Kind = "diffusion"
     latent_multiple: int = 1
+    from_shelf: str = ""
     tasks: tuple[str, ...] = ("txt2img", "img2img", "inpaint")
     recommended: Mapping[str, Any] = field(default_factory=dict)
     looks: Mapping[int, Looks] = field(default_factory=dict)

@@ -19,12 +19,12 @@ _FIRST = "encoder.block.0.layer.0.SelfAttention.q.weight"
 
 def lacks(parted: Parted) -> bool:
     """Whether it could do with a T5 that it has not."""
-    return parted.family.name == "sd3" and T5 not in parted.parts
+    return parted.family.from_shelf == T5 and T5 not in parted.parts
 
 
 def gained(parted: Parted, path: Path) -> bool:
     """Whether the checkpoint at `path` has its T5 from the shelf."""
-    stamps = parted.parts[T5].stamps if parted.family.name == "sd3" and T5 in parted.parts else ()
+    stamps = parted.parts[T5].stamps if parted.family.from_shelf == T5 and T5 in parted.parts else ()
     return any(path not in (stamp.path, *stamp.path.parents) for stamp in stamps)
 
 

@@ -16,6 +16,7 @@ SD3 = Family(
     native_size=(1024, 1024),
     pipelines=frozenset({"StableDiffusion3Pipeline", "StableDiffusion3Img2ImgPipeline", "StableDiffusion3InpaintPipeline"}),
     files="pipelines.families.sd3_files",
+    from_shelf="text_encoder_3",
     code="pipelines.families.sd3_code",
     latent_rgb_factors=_RGB_FACTORS,
     latent_rgb_bias=(0.0239, 0.0261, 0.0075),

@@ -1,6 +1,6 @@
 """What a prompt means, as values: which words hold until which step, with which weights."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -9,15 +9,10 @@ from .traced import Piece
 
 Syntax = Literal["a1111", "compel"]
 Emphasis = Literal["original", "no_norm", "ignore", "none"]
+"""A1111's modes. Original: weights multiply a chunk's embeddings, whose mean is then restored. No norm: they multiply only.
+Ignore: the syntax is read and its weights are left out. None: brackets, weights and BREAK are words like any other."""
 
 SYNTAXES: tuple[Syntax, ...] = get_args(Syntax)
-EMPHASES: Mapping[Emphasis, str] = {
-    "original": "weights multiply a chunk's embeddings, whose mean is then restored",
-    "no_norm": "weights multiply a chunk's embeddings",
-    "ignore": "the syntax is read and its weights are left out",
-    "none": "brackets, weights and BREAK are words like any other",
-}
-"""A1111's emphasis modes (its names: Original, No norm, Ignore, None), with what each does."""
 
 WEIGHT_LIMIT = 1e6
 """Weights are held within ±1e6: far beyond what gives a picture, and still a finite number."""
