@@ -12,6 +12,7 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.file_download import hf_hub_url
 from huggingface_hub.utils import validate_repo_id
 
+from pipelines.control.networks import KINDS as NETWORKS
 from pipelines.errors import InvalidRequest, printable, shortened
 
 from .fetching import FetchError, Remote, Web
@@ -42,7 +43,8 @@ class Address:
 @dataclass(frozen=True)
 class Offer:
     """What can be had at an address. `files` are single files of weights, each a model of its own; `folder` are the files of a
-    model in diffusers' layout, empty where there is none; `unsafe` counts files that could run code and are left out."""
+    model that is one, empty where there is none, and `folder_kind` is what it is; `unsafe` counts files that could run code and
+    are left out."""
 
     source: str
     title: str
@@ -50,6 +52,7 @@ class Offer:
     folder: tuple[Remote, ...] = ()
     unsafe: int = 0
     kind: str | None = None
+    folder_kind: str = "checkpoint"
 
 
 def read(source: str, endpoint: str) -> Address:
@@ -89,6 +92,7 @@ def look(address: Address, web: Web) -> Offer:
     listed = found.get("siblings")
     siblings = [each for each in listed[:_MOST_FILES] if isinstance(each, dict)] if isinstance(listed, list) else []
     remotes = {remote.path: remote for each in siblings if (remote := _remote(each, repo, commit, web.endpoint))}
+    folder_kind = "checkpoint"
     if address.file:
         if address.file not in remotes:
             safe_weights(address.file)
@@ -97,13 +101,16 @@ def look(address: Address, web: Web) -> Offer:
         safe_weights(address.file)
     else:
         folder = _folder(remotes, web)
+        if not folder and (folder := _network(remotes, web)):
+            folder_kind = "preprocessor"
         weights = (remote for path, remote in remotes.items() if path.lower().endswith(".safetensors") and "-of-0" not in path)
-        files = tuple(remote for remote in weights if not folder or "/" not in remote.path)  # its parts are no models
+        files = tuple(remote for remote in weights if remote not in folder and not (folder and "/" in remote.path))  # parts are no models
     unsafe = sum(str(each.get("rfilename", "")).lower().endswith(UNSAFE) for each in siblings)
     if not files and not folder:
         only = f"only files that can run code ({unsafe})" if unsafe else "no .safetensors files"
         raise InvalidRequest(f"{repo} has {only}; there is nothing to download.", "source")
-    return Offer(f"{web.endpoint}/{repo}", repo, files, folder, unsafe, _kind(found.get("tags"), bool(folder)))
+    kind = folder_kind if folder_kind == "preprocessor" else _kind(found.get("tags"), bool(folder))
+    return Offer(f"{web.endpoint}/{repo}", repo, files, folder, unsafe, kind, folder_kind)
 
 
 def _json(web: Web, url: str) -> dict[str, Any]:
@@ -154,6 +161,17 @@ def _folder(remotes: Mapping[str, Remote], web: Web) -> tuple[Remote, ...]:
         weights = _one_set([path for path in own if ".safetensors" in path])
         taken += [remote for path, remote in own.items() if path in weights or ".safetensors" not in path]
     return tuple(taken) if any(remote.path.endswith(".safetensors") for remote in taken) else ()
+
+
+def _network(remotes: Mapping[str, Remote], web: Web) -> tuple[Remote, ...]:
+    """The files of a network of preprocessors, which lie at the top of its repository."""
+    wanted = [remotes.get(name) for name in ("config.json", "preprocessor_config.json")]
+    if wanted[0] is None or wanted[1] is None:
+        return ()
+    named = _json(web, wanted[0].url).get("architectures")
+    weights = [remote for path, remote in remotes.items() if re.fullmatch(r"model(-\d+-of-\d+)?\.safetensors(\.index\.json)?", path)]
+    known = isinstance(named, list) and bool(named) and named[0] in NETWORKS and weights
+    return (wanted[0], wanted[1], *weights) if known else ()
 
 
 def _one_set(paths: Iterable[str]) -> set[str]:

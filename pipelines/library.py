@@ -13,7 +13,7 @@ from .adapters import embedding, guess, lora_info, sidecar
 from .adapters import shelf as adapter_shelf
 from .catalog import Catalog, ModelInfo
 from .control.shelf import FOLDERS as CONTROLNETS
-from .control.shelf import ControlShelf
+from .control.shelf import NETWORKS, ControlShelf, NetworkShelf
 from .errors import CheckpointError, UnknownName
 from .families import reading
 from .headers import Stamp
@@ -41,6 +41,7 @@ KINDS: Mapping[str, Kind] = {
     "vae": Kind("VAE", "VAEs", shelves.VAES),
     "upscaler": Kind("Upscaler", "Upscalers", UPSCALERS),
     "controlnet": Kind("ControlNet", "ControlNets", CONTROLNETS),
+    "preprocessor": Kind("Preprocessor", "Preprocessors", NETWORKS),
 }
 
 
@@ -80,6 +81,7 @@ class Library:
         self._catalog = catalog
         self._upscalers = UpscalerShelf(catalog.roots)
         self._controlnets = ControlShelf(catalog.roots)
+        self._networks = NetworkShelf(catalog.roots)
         self._known: dict[Path, tuple[Stamp, Entry]] = {}
         self._lock = threading.Lock()
         self._list: Mapping[str, Callable[[], Iterable[Entry]]] = {
@@ -89,6 +91,7 @@ class Library:
             "vae": lambda: map(_vae, catalog.vaes()),
             "upscaler": self._upscaler_entries,
             "controlnet": self._controlnet_entries,
+            "preprocessor": self._network_entries,
         }
 
     def entries(self, kind: str | None = None) -> list[Entry]:
@@ -138,6 +141,12 @@ class Library:
             weights = info.part.stamps[0].path if info.part and len(info.part.stamps) == 1 else info.path if info.path.is_file() else None
             facts = (info.name, info.title, info.path, info.size_bytes, info.family, info.broken)
             yield Entry("controlnet", *facts, detail=detail, weights=weights)
+
+    def _network_entries(self) -> Iterable[Entry]:
+        for info in self._networks.all():
+            weights = info.stamps[0].path if len(info.stamps) == 3 else None
+            facts = (info.name, info.title, info.path, info.size_bytes, None, info.broken)
+            yield Entry("preprocessor", *facts, detail=info.detail, weights=weights)
 
 
 def _checkpoint(info: ModelInfo) -> Entry:

@@ -8,6 +8,7 @@ QUIET = {
     "GRADIO_RUN_HISTORY": "False",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "DO_NOT_TRACK": "1",
     # Gradio summarises finished events with pandas; every 200th is enough and a small table suffices.
     "GRADIO_ANALYTICS_CACHE_FREQUENCY": "200",

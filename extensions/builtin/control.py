@@ -9,51 +9,47 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from extensions.hookspecs import hookimpl
-from pipelines.control import PREPROCESSORS, ControlParams, ControlShelf
+from pipelines.control import PREPROCESSORS, ControlParams, ControlShelf, ControlUnit, NetworkShelf
 from pipelines.control.fitting import require_listed_fit
 from pipelines.errors import CheckpointError, InvalidRequest, UnknownName
 from pipelines.modifiers import Around, Modifier
 
 if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image
+
     from pipelines.catalog import Catalog
     from pipelines.components import Components
-    from pipelines.control.nets import ControlNets
+    from pipelines.control.using import Kit
 
 
 class Control(Modifier):
     name = "control"
     title = "Control"
     Params = ControlParams
+    denoisers = frozenset({"UNet2DConditionModel"})
     shown = False
     mounted = True
 
     def __init__(self) -> None:
-        self._nets: ControlNets | None = None  # in the engine's process only
+        self._kit: Kit | None = None  # in the engine's process only
 
     def check(self, params: ControlParams, catalog: "Catalog", checkpoint: str) -> None:
-        shelf = ControlShelf(catalog.roots)
         for number, unit in enumerate(params.units, start=1):
             if not unit.acts or unit.is_reference:
                 continue
-            made = PREPROCESSORS[unit.preprocessor]
-            if unit.model:
-                try:
-                    require_listed_fit(shelf.find(unit.model), catalog, checkpoint)
-                except UnknownName:
-                    raise  # it lists the names that there are
-                except (CheckpointError, InvalidRequest) as error:
-                    raise InvalidRequest(f"Control {number}: {error}", "modifiers") from None
-            elif made.steering == "model":
-                raise InvalidRequest(
-                    f"Control {number}: {made.title} steers by way of a ControlNet, and none is chosen; those in models/controlnet can be.",
-                    "modifiers",
-                )
+            try:
+                _check(unit, catalog, checkpoint)
+            except UnknownName:
+                raise  # it lists the names that there are
+            except (CheckpointError, InvalidRequest) as error:
+                raise InvalidRequest(f"Control {number}: {error}", "modifiers") from None
 
     def kept_bytes(self) -> int:
-        return self._nets.kept_bytes() if self._nets else 0
+        return self._kit.kept_bytes() if self._kit else 0
 
     def spare(self) -> bool:
-        return self._nets.spare() if self._nets else False
+        return self._kit.spare() if self._kit else False
 
     def pictures(self, params: ControlParams) -> tuple[str, ...]:
         return tuple(unit.image for unit in params.acting)
@@ -61,11 +57,31 @@ class Control(Modifier):
     def around(
         self, components: "Components", params: ControlParams, catalog: "Catalog", blobs: Callable[[str], bytes]
     ) -> AbstractContextManager[Around | None]:
-        from pipelines.control.nets import ControlNets  # the page reads `Params` without torch
-        from pipelines.control.using import steered
+        from pipelines.control.using import Kit, steered  # the page reads `Params` without torch
 
-        self._nets = self._nets or ControlNets()
-        return steered(components, params, catalog, blobs, self._nets)
+        self._kit = self._kit or Kit()
+        return steered(components, params, catalog, blobs, self._kit)
+
+    def draw(
+        self, params: ControlParams, size: tuple[int, int], device: "torch.device", catalog: "Catalog", blobs: Callable[[str], bytes]
+    ) -> "Image":
+        """The map of the first unit."""
+        from pipelines.control.using import Kit, drawn
+
+        self._kit = self._kit or Kit()
+        return drawn(params.units[0], size, catalog, blobs, device, self._kit)
+
+
+def _check(unit: ControlUnit, catalog: "Catalog", checkpoint: str) -> None:
+    """Raises `StudioError` for a unit that names what is not there, or lacks what it needs."""
+    made = PREPROCESSORS[unit.preprocessor]
+    if made.network:
+        NetworkShelf(catalog.roots).chosen(made.network, unit.network)
+    if unit.model:
+        require_listed_fit(ControlShelf(catalog.roots).find(unit.model), catalog, checkpoint)
+    elif made.steering == "model":
+        told = f"{made.title} steers by way of a ControlNet, and none is chosen; those in models/controlnet can be."
+        raise InvalidRequest(told, "modifiers")
 
 
 @hookimpl

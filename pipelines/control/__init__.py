@@ -1,7 +1,7 @@
 """Pictures that steer a denoiser: ControlNets, reference attention, and what is made of a picture first. Light to import: no torch here."""
 
 from .preprocessors import PREPROCESSORS, preprocessed
-from .shelf import ControlShelf
+from .shelf import ControlShelf, NetworkShelf
 from .units import ControlParams, ControlUnit
 
-__all__ = ["PREPROCESSORS", "ControlParams", "ControlShelf", "ControlUnit", "preprocessed"]
+__all__ = ["PREPROCESSORS", "ControlParams", "ControlShelf", "ControlUnit", "NetworkShelf", "preprocessed"]

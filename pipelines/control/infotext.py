@@ -11,9 +11,10 @@ from typing import Any
 _MODULES = {
     "none": "none", "canny": "canny", "soft_edges": "softedge_hed", "lineart": "lineart_standard (from white bg & black line)",
     "scribble": "scribble_xdog", "invert": "invert (from white bg & black line)", "tile": "tile_resample", "blur": "blur_gaussian",
-    "colour": "t2ia_color_grid", "reference": "reference_only", "segmentation": "none",
+    "colour": "t2ia_color_grid", "reference": "reference_only", "segmentation": "none", "depth": "depth_midas", "normal": "normal_midas",
+    "segments": "seg_ofade20k",
 }  # fmt: skip
-_HEARD = {"softedge": "soft_edges", "hed": "soft_edges", "pidinet": "soft_edges", "t2ia_color": "colour"}
+_HEARD = {"softedge": "soft_edges", "hed": "soft_edges", "pidinet": "soft_edges", "t2ia_color": "colour", "seg_": "segments"}
 _RESIZE = {"stretch": "Just Resize", "crop": "Crop and Resize", "fill": "Resize and Fill"}
 _MODES = {"balanced": "Balanced", "prompt": "My prompt is more important", "control": "ControlNet is more important"}
 _THRESHOLDS = {"canny": ("low", "high"), "tile": ("factor",), "blur": ("radius",), "colour": (), "reference": ("style_fidelity",)}

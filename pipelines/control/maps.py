@@ -12,6 +12,7 @@ from ..components import Components
 from ..denoise import Part, Row
 from ..encode import encoded_picture, pixels_of
 from ..pictures import open_rgb
+from .estimates import Estimate
 from .preprocessors import preprocessed
 from .units import ControlUnit
 
@@ -20,11 +21,14 @@ Made = TypeVar("Made", Tensor, Image.Image)
 
 
 class Maps:
-    """`blobs` gives the bytes of a picture by its id."""
+    """`blobs` gives the bytes of a picture by its id, `told` what a network tells of a unit's picture, where its map is made of that."""
 
-    def __init__(self, components: Components, blobs: Callable[[str], bytes]) -> None:
+    def __init__(
+        self, components: Components, blobs: Callable[[str], bytes], told: Callable[[ControlUnit], Estimate | None] = lambda unit: None
+    ) -> None:
         self._components = components
         self._blobs = blobs
+        self._told = told
         self._made: OrderedDict[tuple[object, ...], Tensor | Image.Image] = OrderedDict()  # the least recently used first
 
     def pixels(self, unit: ControlUnit, latents: Tensor, rows: Sequence[Row]) -> Tensor:
@@ -55,8 +59,7 @@ class Maps:
         return made.crop((across, down, across + size[0], down + size[1]))
 
     def _map(self, unit: ControlUnit, size: tuple[int, int]) -> Image.Image:
-        resolution = None if unit.pixel_perfect else unit.resolution
-        return preprocessed(open_rgb(self._blobs(unit.image)), unit.preprocessor, unit.parameters, size, unit.resize_mode, resolution)
+        return mapped(unit, size, self._blobs, self._told(unit))
 
     def _once(self, key: tuple[object, ...], make: Callable[[], Made]) -> Made:
         if key not in self._made:
@@ -65,3 +68,10 @@ class Maps:
                 self._made.popitem(last=False)
         self._made.move_to_end(key)
         return self._made[key]  # type: ignore[return-value]
+
+
+def mapped(unit: ControlUnit, size: tuple[int, int], blobs: Callable[[str], bytes], estimate: Estimate | None) -> Image.Image:
+    """What steers a picture of `size` (width, height), RGB. Raises `BadPicture`, `InvalidRequest`."""
+    resolution = None if unit.pixel_perfect else unit.resolution
+    picture = open_rgb(blobs(unit.image))
+    return preprocessed(picture, unit.preprocessor, unit.parameters, size, unit.resize_mode, resolution, estimate)

@@ -1,14 +1,18 @@
-"""What can be made of a picture before it steers, by name: all of it without weights, and without torch."""
+"""What can be made of a picture before it steers, by name; without torch: what a network has to tell of it is told before."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pkgutil import resolve_name
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from PIL import Image
 
 from ..errors import InvalidRequest, UnknownName, shortened
+from .networks import Task, missing
 from .sizes import ResizeMode, Size, at_resolution, perfect, resized
+
+if TYPE_CHECKING:
+    from .estimates import Estimate
 
 REFERENCE = "reference"
 Steering = Literal["model", "layout", "attention"]
@@ -30,7 +34,8 @@ class Parameter:
 @dataclass(frozen=True)
 class Preprocessor:
     """`make` is "module:function" of an RGB picture and the parameters, "" where the picture stays as it is. `suits` are words
-    in the names of ControlNets that were trained on such pictures. `exact`: its colours mean something, and are never mixed."""
+    in the names of ControlNets that were trained on such pictures. `exact`: its colours mean something, and are never mixed.
+    One with a `network` is made of what a network for that task tells of the picture."""
 
     title: str
     description: str
@@ -39,6 +44,7 @@ class Preprocessor:
     steering: Steering = "model"
     suits: tuple[str, ...] = ()
     exact: bool = False
+    network: Task | None = None
 
 
 _HERE = "pipelines.control."
@@ -75,6 +81,19 @@ PREPROCESSORS: Mapping[str, Preprocessor] = {
     "segmentation": Preprocessor(
         "Segmentation colours", "A painted map, each colour the nearest of ADE20K's.", f"{_HERE}palette:snapped", {},
         suits=("seg",), exact=True,
+    ),
+    "depth": Preprocessor(
+        "Depth", "What is near is bright.", f"{_HERE}estimates:depth", {}, suits=("depth",), network="depth"
+    ),
+    "normal": Preprocessor(
+        "Normals", "Which way every surface looks, told from depth.", f"{_HERE}estimates:normals",
+        {"strength": Parameter("Strength", 1.0, 0.1, 5, 0.1, "More makes flat surfaces steeper."),
+         "background": Parameter("Background", 0.1, 0, 1, 0.05, "What is less near is flat.")},
+        suits=("normal",), network="depth",
+    ),
+    "segments": Preprocessor(
+        "Segmentation", "What is where in a photograph, in ADE20K's colours.", f"{_HERE}estimates:segments", {},
+        suits=("seg",), exact=True, network="segmentation",
     ),
     "tile": Preprocessor(
         "Tile", "The picture without its detail, which is drawn anew.", f"{_HERE}colours:tile",
@@ -127,16 +146,22 @@ def preprocessed(
     size: Size,
     mode: ResizeMode = "crop",
     resolution: int | None = None,
+    estimate: "Estimate | None" = None,
 ) -> Image.Image:
     """What steers: an RGB picture of `size` (width, height), made of `picture` (RGB).
 
     The preprocessor works on the picture with `resolution` pixels along its shorter side; None is pixel perfect, where what
-    it makes needs no more scaling, and so is one whose colours are exact. Raises `UnknownName`, `InvalidRequest`.
+    it makes needs no more scaling, and so is one whose colours are exact. One that needs a network is made of its `estimate`,
+    at the size of that. Raises `UnknownName`, `InvalidRequest`.
     """
     found = find(name)
     settings = parameters(name, given)
     if found.make:
         make: Callable[..., Image.Image] = resolve_name(found.make)
+        if found.network:
+            if estimate is None:
+                raise InvalidRequest(missing(found.network), "preprocessor")
+            return resized(make(estimate, **settings), size, mode, found.exact)
         if found.exact:
             return make(resized(picture, size, mode, exact=True), **settings)
         picture = make(at_resolution(picture, resolution or perfect(picture.size, size, mode)), **settings)

@@ -57,9 +57,9 @@ class ControlInfo:
         return _FAMILIES.get(self.text_width or 0)
 
 
-def made_for(text_width: int | None) -> str:
+def made_for(text_width: int | None, with_width: bool = True) -> str:
     """The models that attend to text of this width, in words."""
-    return f"{_TEXTS.get(text_width or 0, 'another model')} (text of width {text_width})"
+    return _TEXTS.get(text_width or 0, "another model") + (f" (text of width {text_width})" if with_width else "")
 
 
 def inspect(path: Path, name: str = "") -> ControlInfo:

@@ -18,7 +18,7 @@ def resized(picture: Image.Image, size: Size, mode: ResizeMode, exact: bool = Fa
     if mode != "fill" and not exact:
         return resizing.resized(picture, size, mode)
     left, top, across, down = resizing.placed(picture.size, size, mode)
-    ground = Image.new(picture.mode, size, _edge_colour(picture))
+    ground = Image.new(picture.mode, size, _edge_colour(picture, exact))
     ground.paste(picture.resize((across, down), Image.Resampling.NEAREST if exact else resizing.LANCZOS), (left, top))
     return ground
 
@@ -36,8 +36,12 @@ def at_resolution(picture: Image.Image, resolution: int) -> Image.Image:
     return picture if size == picture.size else picture.resize(size, resizing.LANCZOS)
 
 
-def _edge_colour(picture: Image.Image) -> tuple[int, ...]:
-    """The median of its outermost pixels, so that a map of lines is not drawn out into streaks."""
+def _edge_colour(picture: Image.Image, exact: bool) -> tuple[int, ...]:
+    """The median of its outermost pixels, so that a map of lines is not drawn out into streaks; the commonest of them where colours
+    are `exact`."""
     pixels = np.asarray(picture)
     edge = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    if exact:
+        colours, counts = np.unique(edge, axis=0, return_counts=True)
+        return tuple(int(value) for value in colours[counts.argmax()])
     return tuple(int(value) for value in np.median(edge, axis=0))

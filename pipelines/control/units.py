@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from ..errors import InvalidRequest
 from ..parameters import BlobId
+from .networks import Task
 from .preprocessors import PREPROCESSORS, REFERENCE, parameters
 from .sizes import ResizeMode
 
@@ -23,6 +24,7 @@ class ControlUnit(BaseModel):
     enabled: bool = Field(True, title="On", description="Whether this unit takes part.")
     image: BlobId | Literal[""] = Field("", title="Picture", description="The picture that steers; a unit that is on needs one.")
     preprocessor: str = Field("none", max_length=100, title="Preprocessor", description="What is made of the picture first.")
+    network: str = Field("", max_length=500, title="Network", description="What makes the map, where it takes a model; else the first.")
     model: str = Field("", max_length=500, title="ControlNet", description="The model that is steered by it; reference needs none.")
     controlnet_conditioning_scale: float = Field(1.0, ge=0, le=2, title="Weight", description="How strongly it steers.")
     control_guidance_start: float = Field(0.0, ge=0, lt=1, title="From", description="Share of the steps after which it begins.")
@@ -55,6 +57,11 @@ class ControlUnit(BaseModel):
     @property
     def is_reference(self) -> bool:
         return self.preprocessor == REFERENCE
+
+    @property
+    def network_task(self) -> Task | None:
+        """What a network has to tell of the picture for its map."""
+        return PREPROCESSORS[self.preprocessor].network
 
     @property
     def acts(self) -> bool:

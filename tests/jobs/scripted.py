@@ -11,7 +11,7 @@ import struct
 import threading
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -106,6 +106,14 @@ class ScriptedEngine:
 
     def unload(self, checkpoint: str) -> None:
         self._loaded = []
+
+    def draw(self, ticket: str, modifier: str, params: Mapping[str, Any], size: tuple[int, int]) -> None:
+        """A grey picture; none for modifier "fail", and "die" kills the process."""
+        if modifier == "die":
+            os._exit(9)
+        with self._changed:
+            self._said.append(ev.Drawn(ticket, b"" if modifier == "fail" else png(7, *size), "It cannot be drawn."))
+            self._changed.notify_all()
 
     def events(self) -> Iterator[ev.EngineEvent]:
         while True:

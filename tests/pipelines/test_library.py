@@ -29,7 +29,7 @@ def root(tmp_path: Path) -> Path:
 def test_every_kind_is_listed_by_name_broken_ones_too(root: Path) -> None:
     library = Library(Catalog([root]))
     found = {(entry.kind, entry.name): entry for entry in library.entries()}
-    assert list(dict.fromkeys(kind for kind, _ in found)) == [kind for kind in KINDS if kind != "vae"]
+    assert list(dict.fromkeys(kind for kind, _ in found)) == [kind for kind in KINDS if kind not in ("vae", "preprocessor")]
     ink = found["lora", "style/ink.safetensors"]
     assert (ink.prompt, ink.broken, ink.weights) == ("<lora:ink:1>", None, ink.path)
     hands = found["embedding", "hands.safetensors"]

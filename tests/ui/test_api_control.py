@@ -1,6 +1,7 @@
 """The routes of control: what there is, what a preprocessor makes of an upload, and units with pictures inside a job."""
 
 import base64
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +28,37 @@ def test_what_there_is(it: Served) -> None:
     names = [each.name for each in told.preprocessors]
     assert names[0] == "none" and {"canny", "scribble", "tile", "reference"} <= set(names)
     assert told.controlnets == [] and len(told.segmentation) == 150
+    lacking = {each.name: each.missing.example for each in told.preprocessors if each.missing}
+    assert set(lacking) == {"depth", "normal", "segments"} and lacking["depth"] == "depth-anything/Depth-Anything-V2-Small-hf"
+
+
+def test_networks_and_misfits_are_told(it: Served) -> None:
+    from tests.pipelines.control.toy_nets import shelf, toy_net, toy_xl_net  # imports torch, which the others do without
+    from tests.pipelines.control.toy_networks import dpt
+
+    models = it.folder / "models"
+    shelf(models, lines=toy_net(), xl=toy_xl_net())
+    folder = dpt(models / "preprocessors" / "near")
+    try:
+        told = ControlOffer.model_validate(it.client.get("/api/v1/control?checkpoint=toy").json())
+        by_name = {each.name: each for each in told.preprocessors}
+        assert [each.name for each in by_name["depth"].networks] == ["near"] and by_name["depth"].missing is None
+        assert not by_name["depth"].sized and by_name["canny"].sized and by_name["segments"].missing
+        misfits = {each.name: each.misfit for each in told.controlnets}
+        assert misfits["lines"] is None and str(misfits["xl"]).startswith("ControlNet 'xl' is made for another model")
+        untold = ControlOffer.model_validate(it.client.get("/api/v1/control").json()).controlnets
+        assert [each.misfit for each in untold] == [None, None]
+        blob = it.client.post("/api/v1/uploads", content=picture(), headers={"Content-Type": "image/png"}).json()["id"]
+        asked = {"image": blob, "preprocessor": "depth", "width": 64, "height": 48}
+        made = Upload.model_validate(it.client.post("/api/v1/control/preview", json=asked).json())  # the scripted engine draws grey
+        assert (made.width, made.height) == (64, 48)
+        wrong = it.client.post("/api/v1/control/preview", json={**asked, "network": "far"})
+        assert "no network of preprocessors named 'far'; known: near" in refused(wrong)[0]
+        listed = it.client.get("/api/v1/library?kind=preprocessor").json()["models"]
+        assert [each["detail"] for each in listed] == ["depth, DPT"]
+    finally:
+        shutil.rmtree(folder.parent)
+        shutil.rmtree(models / "controlnet")
 
 
 def test_a_preview_is_an_upload_of_the_size_that_is_made(it: Served) -> None:

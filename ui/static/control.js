@@ -2,13 +2,15 @@
 
 import { on } from "./bus.js";
 import { button, el, fill } from "./dom.js";
-import { fitting, offer, preprocessor, refreshOffer } from "./control_offer.js";
+import { asked, fitting, lacking, offer, preprocessor, refreshOffer, unfitting } from "./control_offer.js";
 import { forget } from "./control_paint.js";
 import { fresh, unitRow } from "./control_unit.js";
 import * as folds from "./folds.js";
 import * as form from "./form.js";
+import * as library from "./library_door.js";
 import { checkpoint } from "./models.js";
 import { keep, store } from "./store.js";
+import { unfold } from "./unfold.js";
 
 const MOST = 10;
 const places = new Map(); // by task
@@ -19,8 +21,12 @@ const units = (task) => (store.control[task] ??= []);
 export function control(place) {
   places.set(place.dataset.tab, place);
   draw(place.dataset.tab);
-  refreshOffer().then(() => draw(place.dataset.tab)).catch(() => {}); // what went wrong is told when something is asked for
+  refresh([place.dataset.tab]);
 }
+
+/** Asks again what goes with the checkpoints of these tabs, and draws them anew if that has changed, so that what is being chosen stays
+ * as it is. What went wrong is told when something is asked for. */
+const refresh = (tasks) => refreshOffer(tasks).then((changed) => changed && tasks.forEach(draw), () => {}); // prettier-ignore
 
 function draw(task) {
   told(task);
@@ -33,7 +39,7 @@ function draw(task) {
   const add = button({ label: list.length ? "Add another" : "Add a picture that steers", icon: "plus", onclick: () => added(task) });
   add.disabled = list.length >= MOST;
   const back = focused(place);
-  fill(place, hint(task), ...rows, add);
+  fill(place, hint(task), ...rows, add, ...(list.length ? lacking().map(wanting) : []));
   back();
 }
 
@@ -51,23 +57,32 @@ function told(task) {
   folds.tell(task, "control", on.map((unit) => preprocessor(unit.preprocessor)?.title ?? unit.preprocessor));
 }
 
-/** What is missing, said once above the units. */
+/** What to put where for a preprocessor that takes a model, and the way to it. */
+function wanting({ sentence, example }) {
+  const way = button({ label: "Look at it", "aria-label": `Look at ${example}`, kind: "link", onclick: () => library.get(example) });
+  return el("p", { class: "sl-control-hint" }, `${sentence} `, way);
+}
+
+/** What is missing or does not fit, said once above the units. */
 function hint(task) {
   const { controlnets } = offer();
-  if (!offer().preprocessors.length || fitting(task).length) return null;
+  if (!offer().preprocessors.length) return null;
+  const others = unfitting(task);
+  if (fitting(task).length) return others ? el("p", { class: "sl-control-hint" }, others) : null;
   const family = checkpoint(form.value(task, "checkpoint"))?.family_title ?? "this checkpoint";
   const usable = controlnets.filter((net) => !net.broken).length;
   const words = usable
     ? `Of the ${usable === 1 ? "one ControlNet" : `${usable} ControlNets`} here none is made for ${family}. `
     : "There is no ControlNet here: put one into models/controlnet, and it appears. ";
   const without = "Reference, Tile, Blur and Colour blocks work without.";
-  return el("p", { class: "sl-control-hint" }, words, without);
+  return el("p", { class: "sl-control-hint" }, words, others ? `${others} ` : "", without);
 }
 
 function added(task) {
   units(task).push(fresh(task));
   keep();
   draw(task);
+  refresh([task]);
   places.get(task)?.querySelector(".sl-control-unit:last-of-type .sl-control-picture")?.focus();
 }
 
@@ -79,20 +94,16 @@ function remove(task, index) {
 
 /** What a tab's request asks for: {} or {control: {units}}. Throws an error that names what is missing. */
 export function modifiers(task) {
+  if ("modifiers.control" in form.idle(task)) return {}; // it does not go with the checkpoint
   const list = document.getElementById(`${task}-fold-control`) ? units(task) : []; // clips take none
   const wanted = list.filter((unit) => unit.enabled);
   if (!wanted.length) return {};
   const lacking = list.findIndex((unit) => unit.enabled && !unit.image);
   if (lacking >= 0) {
-    reveal(task);
+    unfold(task, "control");
     throw new Error(`Control ${lacking + 1} has no picture: choose one, or switch it off.`);
   }
   return { control: { units: list.filter((unit) => unit.image).map(({ image, painting, ...rest }) => ({ ...rest, image: image.id })) } };
-}
-
-function reveal(task) {
-  const head = document.querySelector(`#${task}-fold-control > button`);
-  if (head && !head.classList.contains("open")) head.click();
 }
 
 /** Take over what a picture was made with; what it had not is switched off. */
@@ -109,8 +120,13 @@ export function take(task, params) {
   draw(task);
 }
 
-const drawAll = () => form.tasks().forEach(draw);
-on("restored", () => refreshOffer().then(drawAll).catch(() => {}));
-on("tab", draw);
-on("models", () => refreshOffer().then(drawAll).catch(() => {}));
-on("chosen", draw);
+function again(tasks) {
+  tasks.forEach(draw);
+  refresh(tasks);
+}
+
+on("restored", () => again(form.tasks()));
+on("models", () => again(form.tasks()));
+on("library", () => refresh(form.tasks())); // one that was downloaded there
+on("tab", (task) => (asked(task) ? draw(task) : again([task])));
+on("chosen", (task) => again([task]));

@@ -2,7 +2,7 @@
 
 import { api, uploadUrl } from "./api.js";
 import { button, el, fill, icon, pictureFile } from "./dom.js";
-import { modelChoices, offer, preprocessor, preview, suiting } from "./control_offer.js";
+import { kindChoices, modelChoices, preprocessor, preview, suiting } from "./control_offer.js";
 import { choice, number, range, tick } from "./control_fields.js";
 import { isSmall } from "./fit.js";
 import { forget, paint } from "./control_paint.js";
@@ -21,7 +21,7 @@ export function fresh(task) {
   return {
     enabled: true, image: null, preprocessor: model ? "canny" : "reference", model, controlnet_conditioning_scale: 1,
     control_guidance_start: 0, control_guidance_end: 1, control_mode: "balanced", resize_mode: "crop", pixel_perfect: true,
-    resolution: 512, parameters: {},
+    resolution: 512, parameters: {}, network: "",
   }; // prettier-ignore
 }
 
@@ -38,12 +38,11 @@ export function unitRow({ task, unit, number: place, changed, redraw, remove }) 
   const title = `Control ${place}`;
   const away = button({ label: `Remove ${title.toLowerCase()}`, icon: "trash", quiet: true, onclick: remove });
   const head = el("div", { class: "sl-control-head" }, tick(title, unit.enabled, (enabled) => set({ enabled }, true)), away);
-  const kinds = offer().preprocessors.map((each) => [each.title, each.name, true]);
   const turn = (name) => {
     const model = suiting(task, name) || (preprocessor(name).steering === "model" ? unit.model : "");
-    set({ preprocessor: name, parameters: {}, model }, true);
+    set({ preprocessor: name, parameters: {}, network: "", model }, true);
   };
-  const kind = choice(`${title}: what is made of the picture`, kinds, unit.preprocessor, turn);
+  const kind = choice(`${title}: what is made of the picture`, kindChoices(unit), unit.preprocessor, turn);
   kind.title = made?.description ?? "";
   const model = choice(`${title}: ControlNet`, modelChoices(task, unit), unit.model, (name) => set({ model: name }, true));
   const node = el("fieldset", { class: "sl-control-unit", "aria-label": title }, head);
@@ -60,6 +59,7 @@ export function unitRow({ task, unit, number: place, changed, redraw, remove }) 
 
 function about(unit, made) {
   if (!made) return "";
+  if (made.missing) return made.missing.sentence;
   if (unit.model || made.steering === "attention") return made.description;
   const without = { layout: "Its colours and coarse layout are kept to.", model: "It steers by way of a ControlNet." }[made.steering];
   return `${made.description} ${without}`;
@@ -83,14 +83,22 @@ function more(unit, set, made) {
   const plain = ([title, value]) => [title, value, true];
   const mode = choice("Which counts more", MODES.map(plain), unit.control_mode, (name) => set({ control_mode: name }));
   const fit = choice("How the picture is fitted", FITS.map(plain), unit.resize_mode, (name) => set({ resize_mode: name }));
-  const lists = el("div", { class: "sl-control-lists" }, weighs ? mode : null, fit);
+  const lists = el("div", { class: "sl-control-lists" }, networks(unit, set, made), weighs ? mode : null, fit);
   const perfect = tick("Made at the size of the picture", unit.pixel_perfect, (on) => set({ pixel_perfect: on }, true));
   const resolution = number("Resolution", { value: unit.resolution, low: 64, high: 2048, step: 8 }, (value) => set({ resolution: value }));
-  const size = made?.changes ? [perfect, unit.pixel_perfect ? null : resolution] : [];
+  const size = made?.sized ? [perfect, unit.pixel_perfect ? null : resolution] : [];
   const details = el("details", { class: "sl-control-more" }, el("summary", { text: "More" }), ...own, lists, ...size);
   details.open = seen.get(unit)?.open ?? false;
   details.addEventListener("toggle", () => remember(unit, { open: details.open }));
   return details;
+}
+
+/** The model that makes the map, where there are several. */
+function networks(unit, set, made) {
+  const all = made?.networks ?? [];
+  if (all.length < 2) return null;
+  const chosen = all.some(({ name }) => name === unit.network) ? unit.network : all[0].name;
+  return choice("The model that makes the map", all.map(({ title, name }) => [title, name, true]), chosen, (network) => set({ network }));
 }
 
 /** The picture that steers: chosen, dropped on it, or the one that the tab starts from. */
@@ -131,6 +139,7 @@ function mapTile(task, unit) {
       const { id } = await preview({
         image: unit.image.id, preprocessor: unit.preprocessor, parameters: unit.parameters, resize_mode: unit.resize_mode,
         width: form.value(task, "width") ?? 512, height: form.value(task, "height") ?? 512, resolution: unit.pixel_perfect ? null : unit.resolution,
+        network: unit.network ?? "",
       }); // prettier-ignore
       remember(unit, { map: id });
       show(id);

@@ -16,6 +16,17 @@ export async function toggle() {
   }
 }
 
+/** Shows what can be downloaded from a repository. */
+export async function get(source) {
+  try {
+    loaded ??= import("./library.js");
+    await (await loaded).get(source);
+  } catch (error) {
+    loaded = null;
+    notices.show(`The models cannot be shown: ${error.message}`, { key: "library" });
+  }
+}
+
 export async function close() {
   (await loaded)?.close();
 }

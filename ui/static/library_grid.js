@@ -5,7 +5,7 @@ import { previewUrl } from "./library_api.js";
 
 const AT_ONCE = 90;
 
-const KIND = { checkpoint: "Checkpoint", lora: "LoRA", embedding: "Embedding", vae: "VAE", upscaler: "Upscaler", controlnet: "ControlNet" };
+const KIND = { checkpoint: "Checkpoint", lora: "LoRA", embedding: "Embedding", vae: "VAE", upscaler: "Upscaler", controlnet: "ControlNet", preprocessor: "Preprocessor" };
 const key = (model) => (model ? `${model.kind} ${model.name}` : "");
 
 export function grid(choose) {

@@ -23,7 +23,8 @@ def grey(picture: Image.Image) -> np.ndarray:
 
 @pytest.mark.parametrize("name", PREPROCESSORS)
 def test_each_gives_rgb_at_the_size_that_is_made(name: str) -> None:
-    made = preprocessed(square(), name, {}, (96, 64))
+    told = {None: None, "depth": np.zeros((64, 64), np.float32), "segmentation": np.zeros((64, 64, 3), np.uint8)}
+    made = preprocessed(square(), name, {}, (96, 64), estimate=told[PREPROCESSORS[name].network])
     assert (made.mode, made.size) == ("RGB", (96, 64))
 
 
