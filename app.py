@@ -37,6 +37,18 @@ def arguments() -> argparse.ArgumentParser:
         help="numbers that models are kept and computed in (default: what suits the device)",
     )
     parser.add_argument(
+        "--vae-dtype",
+        choices=("auto", "float32", "float16", "bfloat16"),
+        default="auto",
+        help="the same for VAEs alone; bfloat16 spares the float32 that Stable Diffusion XL's needs beside float16",
+    )
+    parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="compile the blocks of each model on its first use, which takes a minute or two; meant for graphics cards, on a CPU it gains "
+        "little",
+    )
+    parser.add_argument(
         "--extension",
         action="append",
         default=[],
@@ -82,6 +94,7 @@ def serve(options: argparse.Namespace) -> int:
 
     from extensions import loader
     from extensions.engine import EngineConfig
+    from jobs.collection import annotations
     from jobs.studio import Studio, WorkerConfig
     from pipelines import shelves
     from pipelines.catalog import Catalog
@@ -93,7 +106,9 @@ def serve(options: argparse.Namespace) -> int:
         roots.append(cache)
     offered = loader.load(options.extension)
     blobs = str(outputs / ".safelight" / "blobs")
-    config = EngineConfig(tuple(map(str, roots)), options.device, blobs, tuple(options.extension), dtype=options.dtype)
+    notes = str(annotations(outputs / ".safelight"))
+    numbers = {"dtype": options.dtype, "vae_dtype": options.vae_dtype, "compiled": options.compile}
+    config = EngineConfig(tuple(map(str, roots)), options.device, blobs, tuple(options.extension), notes=notes, **numbers)
     studio = Studio(
         outputs,
         Catalog(roots, offered.families),

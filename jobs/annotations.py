@@ -1,4 +1,4 @@
-"""What a user adds to a model: notes, a default VAE, a preview picture.
+"""What a user adds to a model: notes, a default VAE, a dtype, a preview picture.
 
 Kept beside the model as `<name>.safelight.json` and `<name>.safelight.png`, where moving, copying and other installations find
 them; in a folder that cannot be written, below the outputs instead. Files of other programs are never written over.
@@ -27,10 +27,11 @@ _NOT_OURS = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 @dataclass(frozen=True)
 class Annotation:
-    """All may be empty. `source` is where the model was downloaded from."""
+    """All may be empty. `dtype` is one of `names.DTYPES`; `source` is where the model was downloaded from."""
 
     notes: str = ""
     default_vae: str = ""
+    dtype: str = ""
     source: str = ""
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.adapters import guess
-from pipelines.errors import InvalidRequest
+from pipelines.errors import InvalidRequest, UnknownName
 from pipelines.library import KINDS, Entry, Library
-from pipelines.names import AUTOMATIC
+from pipelines.names import AUTOMATIC, DTYPES
 from pipelines.request import TASKS
 from pipelines.shelves import PICKLES
 
@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     from pipelines.catalog import Catalog
 
 
+OF_CHECKPOINTS = ("default_vae", "dtype")
+
+
+def annotations(inner: Path) -> Path:
+    """Where notes about models in folders that cannot be written are kept."""
+    return inner / "annotations"
+
+
 class Collection:
     """`status` is what the engine last said of itself; `busy` whether it works; `inner` is our folder below the outputs."""
 
@@ -30,7 +38,8 @@ class Collection:
         self._catalog = catalog
         self._library = Library(catalog)
         self._status = status
-        self._notes = Annotations(inner / "annotations")
+        self._ledger = ledger
+        self._notes = Annotations(annotations(inner))
         self._thumbnails = Thumbnails(inner / "thumbnails")
         self._hasher = ModelHasher(ledger, busy)
 
@@ -72,21 +81,22 @@ class Collection:
         raise NotHere("preview of", name)
 
     def annotate(self, kind: str, name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
-        """Changes `notes` or `default_vae` (automatic takes it away). Raises InvalidRequest, UnknownName, StorageError."""
+        """Changes `notes`, `default_vae` or `dtype` (automatic takes these away). Raises InvalidRequest, UnknownName, StorageError."""
         entry = self._library.entry(kind, name)
         for field, value in changes.items():
-            if field not in ("notes", "default_vae"):
-                raise InvalidRequest(f"{field[:80]} cannot be changed; notes and default_vae can.", field[:80])
+            if field not in ("notes", *OF_CHECKPOINTS):
+                raise InvalidRequest(f"{field[:80]} cannot be changed; notes, {' and '.join(OF_CHECKPOINTS)} can.", field[:80])
             if not isinstance(value, str):
                 raise InvalidRequest(f"{field} must be text.", field)
-        values = dict(changes)
-        if vae := values.get("default_vae"):
-            if kind != "checkpoint":
-                raise InvalidRequest(f"default_vae belongs to checkpoints; this is {KINDS[kind].title}.", "default_vae")
-            if vae != AUTOMATIC:
-                self._catalog.vae(vae)
-            values["default_vae"] = "" if vae == AUTOMATIC else vae
-        self._notes.change(entry.path, **values)
+            if field in OF_CHECKPOINTS and kind != "checkpoint":
+                raise InvalidRequest(f"{field} belongs to checkpoints; this is {KINDS[kind].title}.", field)
+        if changes.get("default_vae", AUTOMATIC) != AUTOMATIC:
+            self._catalog.vae(changes["default_vae"])
+        if changes.get("dtype", AUTOMATIC) not in (AUTOMATIC, *DTYPES):
+            raise UnknownName("dtype", changes["dtype"], (AUTOMATIC, *DTYPES))
+        self._notes.change(
+            entry.path, **{field: "" if value == AUTOMATIC and field != "notes" else value for field, value in changes.items()}
+        )
         return self.one(kind, name)
 
     def set_preview(self, kind: str, name: str, picture: bytes | None) -> dict[str, Any]:
@@ -122,6 +132,7 @@ class Collection:
         picture = self._notes.preview(entry.path) or entry.preview
         hashes = self._hasher.known(entry.weights) if entry.weights else None
         is_checkpoint = entry.kind == "checkpoint"
+        pickle = entry.path.suffix.lower() in PICKLES and not entry.path.is_dir()
         held = list((status.get("holds") or {}).get(entry.name, ())) if is_checkpoint else []
         return {
             "kind": entry.kind,
@@ -144,11 +155,13 @@ class Collection:
             "memory_bytes": sum(part["bytes"] for part in held) if held else None,
             "holds": held,
             "memory_plan": (status.get("plans") or {}).get(entry.name, "") if is_checkpoint else "",
-            "pickle": entry.path.suffix.lower() in PICKLES and not entry.path.is_dir(),
+            "pickle": pickle,
+            "conversion_error": self._ledger.conversion(entry.path) if pickle else None,
             "preview": self._thumbnails.name(picture) if picture else None,
             "own_preview": self._notes.preview(entry.path) is not None,
             "notes": added.notes or entry.notes,
             "default_vae": (added.default_vae or AUTOMATIC) if is_checkpoint else None,
+            "dtype": (added.dtype or AUTOMATIC) if is_checkpoint else None,
             "source": added.source or None,
             "sha256": hashes.sha256 if hashes else None,
             "short_hash": hashes.short if hashes else None,

@@ -35,10 +35,17 @@ class Conversion:
 
 
 class Conversions:
-    """`find` gives the file of a model by kind and name, and raises UnknownName; `work` converts a file, and raises StudioError."""
+    """`find` gives the file of a model by kind and name, and raises UnknownName; `keep` remembers why a file was not converted, or
+    with None that nothing is known against it; `work` converts a file, and raises StudioError."""
 
-    def __init__(self, find: Callable[[str, str], Path], work: Callable[[Path], Path] = convert.convert) -> None:
+    def __init__(
+        self,
+        find: Callable[[str, str], Path],
+        keep: Callable[[Path, str | None], None],
+        work: Callable[[Path], Path] = convert.convert,
+    ) -> None:
         self._find = find
+        self._keep = keep
         self._work = work
         self._known: dict[tuple[str, str], Conversion] = {}
         self._lock = threading.Lock()
@@ -54,6 +61,7 @@ class Conversions:
             known = self._known.get((kind, name))
             if known is None or known.state not in ("queued", "running"):
                 known = self._known[kind, name] = Conversion(kind, name, path)
+                self._keep(path, f"{name} was not converted: the studio was stopped before it was done.")  # until it is known better
                 threading.Thread(target=self._run, args=(known,), name="conversion", daemon=True).start()
             return known.as_json()
 
@@ -76,8 +84,8 @@ class Conversions:
         try:
             self._work(conversion.path)
         except StudioError as error:
-            conversion.error, conversion.state = str(error), "failed"
+            conversion.error = str(error)
         except Exception as error:  # never left "running"
-            conversion.error, conversion.state = f"{conversion.name} cannot be converted: {type(error).__name__}.", "failed"
-        else:
-            conversion.state = "finished"
+            conversion.error = f"{conversion.name} cannot be converted: {type(error).__name__}."
+        self._keep(conversion.path, conversion.error)
+        conversion.state = "failed" if conversion.error else "finished"

@@ -1,6 +1,6 @@
-"""What is remembered about model files: hashes that took long to compute, and downloads under way. One SQLite file.
+"""What is remembered about model files: hashes that took long to compute, downloads under way, why a pickle was not converted.
 
-Losing it costs only time: a file that cannot be read is put aside and begun anew.
+One SQLite file. Losing it costs only time: a file that cannot be read is put aside and begun anew.
 """
 
 import json
@@ -18,6 +18,7 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS hashes (
     path BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, sha256 TEXT NOT NULL, weights TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS downloads (id TEXT PRIMARY KEY, place INTEGER NOT NULL UNIQUE, record TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS conversions (path BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, error TEXT NOT NULL);
 """
 
 
@@ -74,6 +75,21 @@ class Ledger:
     def keep_hashes(self, path: Path, size: int, mtime_ns: int, found: Hashes) -> None:
         self._run("INSERT OR REPLACE INTO hashes VALUES (?, ?, ?, ?, ?)", _key(path), size, mtime_ns, found.sha256, found.weights)
 
+    def conversion(self, path: Path) -> str | None:
+        """Why this very version of a pickle was not converted when it was last tried; None where it was not tried, or worked."""
+        version = _version(path)
+        sql = "SELECT error FROM conversions WHERE path = ? AND size = ? AND mtime_ns = ?"
+        rows = self._run(sql, _key(path), *version) if version else []
+        return rows[0][0] if rows else None
+
+    def keep_conversion(self, path: Path, error: str | None) -> None:
+        """`error` is one sentence; None forgets what there was."""
+        version = _version(path)
+        if error is None or version is None:
+            self._run("DELETE FROM conversions WHERE path = ?", _key(path))
+        else:
+            self._run("INSERT OR REPLACE INTO conversions VALUES (?, ?, ?, ?)", _key(path), *version, error)
+
     def downloads(self) -> list[dict[str, Any]]:
         """Oldest first."""
         return [json.loads(row[0]) for row in self._run("SELECT record FROM downloads ORDER BY place")]
@@ -97,6 +113,14 @@ class Ledger:
             except sqlite3.Error as error:
                 log.warning("%s cannot be used: %s", self._path.name, error)
                 return []
+
+
+def _version(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
 
 
 def _key(path: Path) -> bytes:

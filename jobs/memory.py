@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 class ModelMemory:
     """`status` is what the engine last said of itself; `order` gives it an order, and raises StudioError while there is no engine;
-    `default_vaes` are the VAEs chosen for checkpoints."""
+    `default_vaes` are the VAEs chosen for checkpoints; `restarts` is how often the engine was started again, and `at_work` how many
+    jobs it has."""
 
     def __init__(
         self,
@@ -23,12 +24,17 @@ class ModelMemory:
         status: Callable[[], Mapping[str, Any]],
         order: Callable[[ToWorker], None],
         default_vaes: Callable[[], Mapping[str, str]],
+        restarts: Callable[[], int],
+        at_work: Callable[[], int],
     ) -> None:
         self._catalog = catalog
         self._status = status
         self._order = order
         self._default_vaes = default_vaes
+        self._restarts = restarts
+        self._at_work = at_work
         self._asked: dict[str, float] = {}  # when a checkpoint was asked for last: earlier failures are no news
+        self._asked_of: dict[str, int] = {}  # which engine: one that dies forgets what it was asked for
 
     def load(self, checkpoint: str, vae: str | None = None) -> None:
         """Has a checkpoint read before a job asks for it, with its default VAE unless one is named; returns at once. What goes
@@ -40,8 +46,9 @@ class ModelMemory:
         vae = vae or self._default_vaes().get(checkpoint, AUTOMATIC)
         if vae != AUTOMATIC:
             self._catalog.vae(vae)
-        self._asked[checkpoint] = time.time()
+        asked = time.time()
         self._order(Load(checkpoint, vae))
+        self._asked[checkpoint], self._asked_of[checkpoint] = asked, self._restarts()
 
     def unload(self, checkpoint: str) -> None:
         """Has the engine let go of a checkpoint that no job uses; returns at once. Raises InvalidRequest, StudioError."""
@@ -51,15 +58,33 @@ class ModelMemory:
 
     def told(self) -> dict[str, Any]:
         """What is loaded, the bytes of all of it and of those parts that wait in main memory for a device, where the checkpoint
-        used last lives, in a sentence, and why those could not be read that were asked for here."""
+        used last lives, in a sentence; of those that were asked for here which are not there yet, and why others could not be read."""
         status = self._status()
-        failures = status.get("failures") or {}
+        outcomes = {name: self._outcome(name, status) for name in [*self._asked]}
+        coming = [name for name, outcome in outcomes.items() if outcome is None]
+        jobs = self._at_work() if coming else 0
         return {
             "loaded": list(status.get("loaded", ())),
             "memory_bytes": status.get("memory_bytes", 0),
             "waiting_bytes": status.get("waiting_bytes", 0),
             "memory_plan": status.get("memory_plan", ""),
-            "load_errors": {
-                name: failed["message"] for name, failed in failures.items() if name in self._asked and failed["time"] >= self._asked[name]
-            },
+            "load_errors": {name: outcome for name, outcome in outcomes.items() if outcome},
+            "loads": [
+                {"checkpoint": name, "state": "loading", "jobs": 0}
+                if name == status.get("reading")
+                else {"checkpoint": name, "state": "waiting", "jobs": jobs}
+                for name in coming
+            ],
         }
+
+    def _outcome(self, checkpoint: str, status: Mapping[str, Any]) -> str | None:
+        """Why a checkpoint that was asked for could not be read; "" when it was, None while it is not there yet."""
+        asked = self._asked[checkpoint]
+        failed = (status.get("failures") or {}).get(checkpoint)
+        if failed and failed["time"] >= asked:
+            return str(failed["message"])
+        if checkpoint in status.get("loaded", ()) or (status.get("read") or {}).get(checkpoint, 0.0) >= asked:
+            return ""
+        if self._asked_of[checkpoint] != self._restarts():
+            return "The engine stopped before it was read; nothing was loaded."
+        return None

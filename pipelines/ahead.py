@@ -19,7 +19,8 @@ Target = tuple[str, str]
 def next_up(queue: Sequence["JobRun"], active: Sequence["JobRun"]) -> Target | None:
     """What the oldest waiting job needs that is not in use now; None if there is no such job."""
     used = {(job.request.checkpoint, job.request.vae) for job in active}
-    waiting = ((job.request.checkpoint, job.request.vae) for job in queue if job not in active and not job.paused)
+    needing = (job for job in queue if job.request.ability and job not in active and not job.paused)
+    waiting = ((job.request.checkpoint, job.request.vae) for job in needing)
     return next((target for target in waiting if target not in used), None)
 
 

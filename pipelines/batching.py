@@ -45,7 +45,7 @@ def expected(material: Material, components: Components) -> Signature:
 def fits(job: JobRun, leader: JobRun) -> bool:
     """Whether both, being prepared, can share a forward pass."""
     assert job.components is not None and leader.components is not None
-    return job.signature == leader.signature and job.components.denoiser is leader.components.denoiser
+    return job.signature == leader.signature and (not job.signature or job.components.denoiser is leader.components.denoiser)
 
 
 def default_limit(components: Components, shape: Shape) -> int:
@@ -132,9 +132,9 @@ def forward(asked: Sequence[Predict], components: Components, by_rows: bool = Fa
     for wrapped in around:
         predict = wrapped(predict)
     whole = joined(asked)
-    at_once = 1 if by_rows else len(whole.latents)
-    parts = [predict(rows_of(whole, row, row + at_once), components) for row in range(0, len(whole.latents), at_once)]
-    return list(_cat(parts).split([len(one.latents) for one in asked]))
+    parts = [rows_of(whole, row, row + 1) for row in range(len(whole.latents))] if by_rows else [whole]
+    output = _cat([predict(part, components) for part in parts])
+    return list(output.split([len(one.latents) for one in asked]))
 
 
 def predicted(asked: Predict, components: Components) -> Tensor:
@@ -177,7 +177,8 @@ def answer(runs: Sequence[tuple[JobRun, PictureRun]], limits: Limits, around: Se
     shape = shape_of(asked)
     try:
         outputs = forward([question(run) for _, run in runs], job.models[asked.model], limits.by_rows(job, shape), around)
-        for _, run in runs:
+        for owner, run in runs:
+            owner.calls += 1
             run.largest_batch = max(run.largest_batch, len(runs))
         return [(owner, run, output) for (owner, run), output in zip(runs, outputs, strict=True)], []
     except Exception as error:

@@ -3,24 +3,21 @@
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from . import catalog_pieces, fitting, headers, model_card, shelves
+from .catalog_files import Seen, Version, attempt, facts, version_of
 from .errors import CheckpointError, UnknownName, printable
 from .families import FAMILIES, Family, Parted, joined, joined_t5, turbo
 from .families.joined_text import TextFile
-from .families.parts import Part
 from .families.pieces import is_partial
 from .families.reading import checkpoint, complete, vae
 from .model_card import ModelCard
 from .names import AUTOMATIC
 
 BUILT_IN = "safelight-picturebook"
-HOW = "(python -m pipelines.convert FILE does it safely)"
-
-Version = tuple[tuple[str, int, int], ...]
-"""Name, size and time of change of every file that a model is read from."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +44,7 @@ class ModelInfo:
     tasks: list[str] = field(default_factory=list)
     idle: Mapping[str, str] = field(default_factory=dict)
     schedules: tuple[str, ...] = ()
+    traits: fitting.Traits = field(default_factory=fitting.Traits)
     latent_rgb_factors: tuple[tuple[float, ...], ...] = ()
     latent_rgb_bias: tuple[float, ...] = ()
     partial: bool = False
@@ -76,6 +74,7 @@ class Catalog:
         self.roots = tuple(Path(root) for root in roots)
         self.families = families
         self._known: dict[Key, _Known] = {}
+        self._seen = Seen()
         self._together: tuple[tuple[tuple[str, Version], ...], list[ModelInfo]] = ((), [])
         self._lock = threading.Lock()
 
@@ -118,7 +117,7 @@ class Catalog:
         """A listed checkpoint taken apart; a denoiser alone with the VAE and text encoders that complete it. Raises `CheckpointError`."""
         if not info.others:
             return self._read(info.path)
-        return catalog_pieces.whole(info.path, info.others, self._read, self._texts())
+        return catalog_pieces.whole(info.path, info.others, self._piece, self._texts())
 
     def _whole(self, infos: list[ModelInfo]) -> list[ModelInfo]:
         """With checkpoints that lie in pieces put together, which is done anew when one of them changes."""
@@ -130,7 +129,7 @@ class Catalog:
         with self._lock:
             known = self._together if self._together[0] == key else None
         if known is None:
-            known = key, catalog_pieces.put_together(partial, self._read, self._texts(), around)
+            known = key, catalog_pieces.put_together(partial, self._piece, self._texts(), around)
             with self._lock:
                 self._together = known
         return sorted([*(info for info in infos if not info.partial), *known[1]], key=_by_name)
@@ -139,7 +138,7 @@ class Catalog:
         infos = []
         around: Version | None = None
         for name, path in self._candidates(find):
-            version = _version(path)
+            version = version_of(path)
             with self._lock:
                 known = self._known.get((name, path))
             if known is not None and known.around is not None and around is None:
@@ -153,6 +152,9 @@ class Catalog:
             infos.append(known.info)
         return sorted(infos, key=_by_name)
 
+    def _piece(self, path: Path) -> Parted:
+        return self._seen.of("piece", path, self._read)
+
     def _read(self, path: Path) -> Parted:
         parted = self._alone(path)
         return joined_t5.completed(parted, self._candidates(shelves.text_encoders)) if joined_t5.lacks(parted) else parted
@@ -162,7 +164,7 @@ class Catalog:
             return checkpoint(path, self.families)
         header = headers.read(path)
         if not joined.is_partial(header):
-            return checkpoint(path, self.families)
+            return checkpoint(path, self.families, header)
         parted = joined.complete(header, self.families, self._shelf())
         complete(path.name, parted.parts)
         return parted
@@ -172,12 +174,13 @@ class Catalog:
         return joined.Shelf(vaes, self._texts())
 
     def _texts(self) -> list[TextFile]:
-        return [text for name, path in self._candidates(shelves.text_encoders) if (text := _text(name, path)) is not None]
+        found = (self._seen.of(f"text {name}", path, partial(_text, name)) for name, path in self._candidates(shelves.text_encoders))
+        return [text for text in found if text is not None]
 
     def _around(self) -> Version:
         """What partial checkpoints may be completed with; never empty."""
         paths = [path for find in (shelves.vaes, shelves.text_encoders) for _, path in self._candidates(find)]
-        return (("", len(paths), 0), *(stat for path in paths for stat in _version(path)))
+        return (("", len(paths), 0), *(stat for path in paths for stat in version_of(path)))
 
     def _candidates(self, find: Callable[[Path], list[shelves.Candidate]]) -> list[shelves.Candidate]:
         """Each model once, under a name of its own: a later root's takes on the root's name where two are alike."""
@@ -196,16 +199,18 @@ class Catalog:
 
     def _checkpoint(self, name: str, path: Path, version: Version) -> ModelInfo:
         card = model_card.read(path) if path.is_dir() else ModelCard()
-        parted, broken = _attempt(path, lambda: self._read(path))
-        may_gain = parted is not None and (joined_t5.lacks(parted) or joined_t5.gained(parted, path))
-        around = self._around() if may_gain or _is_partial(path) else ()
+        parted, broken = attempt(path, lambda: self._read(path))
+        may_gain = joined_t5.lacks(parted) or _borrows(parted, path) if parted else _is_partial(path)
+        around = self._around() if may_gain else ()
+        if parted and is_partial(parted):
+            self._seen.keep("piece", path, version, parted)
         family = parted.family if parted else None
         native = card.native_size or (parted.native_size or parted.family.native_size if parted else (512, 512))
         few = turbo.recommended(path.name, parted.scheduler_config) if parted and parted.family.noise == "diffusion" else {}
         of_file = {**parted.family.recommended, **parted.recommended} if parted else {}
         recommended = {**of_file, "width": native[0], "height": native[1], **few, **card.recommended}
         return ModelInfo(
-            **_facts(name, path, version, broken, card.title) | {"version": (*version, *around)},
+            **facts(name, path, version, broken, card.title) | {"version": (*version, *around)},
             family=family.name if family else None,
             native_size=native,
             recommended=recommended,
@@ -214,18 +219,24 @@ class Catalog:
             tasks=list(parted.tasks or parted.family.tasks) if parted else [],
             idle=fitting.idle(parted) if parted else {},
             schedules=fitting.schedules(parted.family, parted.scheduler_config) if parted else (),
+            traits=fitting.traits(parted) if parted else fitting.Traits(),
             latent_rgb_factors=card.latent_rgb_factors,
             latent_rgb_bias=card.latent_rgb_bias,
             partial=parted is not None and is_partial(parted),
         )
 
     def _vae(self, name: str, path: Path, version: Version) -> ModelInfo:
-        _, broken = _attempt(path, lambda: vae(path))
-        return ModelInfo(**_facts(name, path, version, broken))
+        _, broken = attempt(path, lambda: vae(path))
+        return ModelInfo(**facts(name, path, version, broken))
 
 
 def _by_name(info: ModelInfo) -> tuple[str, str]:
     return info.name.casefold(), info.name
+
+
+def _borrows(parted: Parted, path: Path) -> bool:
+    """Whether some of it lies outside of `path`, on the shelves."""
+    return any(path not in (stamp.path, *stamp.path.parents) for part in parted.parts.values() for stamp in part.stamps)
 
 
 def _is_partial(path: Path) -> bool:
@@ -249,44 +260,3 @@ def _named(kind: str, name: str, known: Sequence[ModelInfo], *others: str) -> Mo
                 raise CheckpointError(info.broken)
             return info
     raise UnknownName(kind, name, (*others, *(info.name for info in known)))
-
-
-Taken = TypeVar("Taken", Parted, Part)
-
-
-def _attempt(path: Path, take_apart: Callable[[], Taken]) -> tuple[Taken | None, str | None]:
-    """What was read, or the sentence that says why it was not. A listing never fails because of one file."""
-    if path.suffix.lower() in shelves.PICKLES and not path.is_dir():
-        why = "is a pickle, which can run code when opened; convert it to .safetensors"
-        return None, f"{printable(path.name)} {why} {HOW}."
-    try:
-        return take_apart(), None
-    except CheckpointError as error:
-        return None, str(error)
-    except OSError as error:
-        return None, f"{printable(path.name)} cannot be read: {error.strerror or error}."
-
-
-def _facts(name: str, path: Path, version: Version, broken: str | None, title: str = "") -> dict[str, Any]:
-    return {
-        "name": name,
-        "title": title or name.removesuffix(path.suffix if path.suffix.lower() in shelves.SUFFIXES else ""),
-        "path": path,
-        "kind": "folder" if path.is_dir() else "file",
-        "version": version,
-        "size_bytes": sum(size for file, size, _ in version if file.endswith(shelves.SUFFIXES)),
-        "broken": broken,
-    }
-
-
-def _version(path: Path) -> Version:
-    """Stats of the file, or of everything two levels into a folder. A file that vanishes meanwhile is left out."""
-    files = [path] if not path.is_dir() else sorted((*path.glob("*"), *path.glob("*/*")))
-    found = []
-    for file in files:
-        try:
-            stat = file.stat()
-        except OSError:
-            continue
-        found.append((file.name if file == path else file.relative_to(path).as_posix(), stat.st_size, stat.st_mtime_ns))
-    return tuple(found)

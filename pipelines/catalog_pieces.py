@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from . import fitting
 from .errors import CheckpointError
 from .families import Parted, pieces
 from .families.joined_text import TextFile
@@ -38,7 +39,8 @@ def put_together(infos: "Sequence[ModelInfo]", read: Read, texts: Sequence[TextF
             version = (*(stat for each in whole for stat in each.version), *around)
             size = sum(each.size_bytes for each in whole)
             summary = " ".join(filter(None, (info.summary, parted.notice)))
-            found.append(replace(info, version=version, size_bytes=size, summary=summary, others=paths))
+            suits = {"idle": fitting.idle(parted), "traits": fitting.traits(parted)}
+            found.append(replace(info, version=version, size_bytes=size, summary=summary, others=paths, **suits))
     return found
 
 

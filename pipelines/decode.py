@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from .components import Components
 from .errors import BadNumbers, OutOfMemory
+from .transfer import to_main
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -57,8 +58,13 @@ def require_numbers(latents: Tensor, checkpoint: str) -> None:
 
 def to_picture(pixels: Tensor) -> Image.Image:
     """RGB from (1, 3, h, w) in -1..1, rounded as diffusers does."""
-    array = (pixels[0].float() / 2 + 0.5).clamp(0, 1).mul(255).round().to(torch.uint8)
-    return Image.fromarray(array.permute(1, 2, 0).cpu().numpy())
+    return to_pictures(pixels)[0]
+
+
+def to_pictures(pixels: Tensor) -> list[Image.Image]:
+    """RGB from (b, 3, h, w) in -1..1; what leaves the device are bytes, of all of them at once."""
+    whole = (pixels.float() / 2 + 0.5).clamp(0, 1).mul(255).round().to(torch.uint8)
+    return [Image.fromarray(each.numpy()) for each in to_main(whole.permute(0, 2, 3, 1))]
 
 
 def with_less_memory(vae: nn.Module, work: Callable[[nn.Module], T]) -> T:

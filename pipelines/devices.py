@@ -3,6 +3,7 @@
 import torch
 
 from .errors import InvalidRequest, UnknownName
+from .names import DTYPES
 
 
 def resolve(device: str) -> str:
@@ -19,10 +20,14 @@ def resolve(device: str) -> str:
 
 def dtype_named(name: str) -> torch.dtype | None:
     """The dtype for a command-line choice; None for "auto", which leaves it to `dtype_of`."""
-    known = {"auto": None, "float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-    if name not in known:
-        raise UnknownName("dtype", name, known)
-    return known[name]
+    if name not in ("auto", *DTYPES):
+        raise UnknownName("dtype", name, ("auto", *DTYPES))
+    return None if name == "auto" else getattr(torch, name)
+
+
+def word(dtype: torch.dtype) -> str:
+    """Its name, as `dtype_named` takes it."""
+    return str(dtype).removeprefix("torch.")
 
 
 def dtype_of(device: torch.device) -> torch.dtype:

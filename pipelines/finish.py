@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from PIL import Image
 
 from . import clip_files, clips, infotext, recipe
-from .decode import decode
+from .decode import decode, dtype_of
+from .devices import word
 from .names import AUTOMATIC, SchedulerSpec
 from .preview import thumbnail
 from .recipe import Recipe
 from .request import Img2Vid
 from .running import JobRun, PictureRun
+from .tuning import is_compiled
 
 SHORT_HASH = 10
 """Digits of a hash in the infotext, as A1111 has them."""
@@ -63,13 +65,15 @@ def _told(job: JobRun, run: PictureRun, schedulers: Mapping[str, SchedulerSpec],
     extra = {"Model hash": hashes.get("checkpoint", "")[:SHORT_HASH] or None}
     if job.request.vae != AUTOMATIC:
         extra["VAE hash"] = hashes.get("vae", "")[:SHORT_HASH] or None
-    request = recipe.alone(job.request, run.picture)
+    request = recipe.alone(job.request, run.picture).model_copy(update={"noise_source": job.noise_source})
     made = Recipe(
         request=request.model_dump(mode="json"),
         picture=run.picture,
         hashes=hashes,
         scheduler=job.material.facts(),
-        dtype=str(job.components.dtype).removeprefix("torch."),
+        dtype=word(job.components.dtype),
+        vae_dtype=word(dtype_of(job.components.vae)) if "vae" in job.components.modules else "",
+        compiled=job.request.ability != "" and is_compiled(job.components.denoiser),  # else there may be none
         device=str(job.components.device),
         versions=dict(versions),
         batch=run.largest_batch,

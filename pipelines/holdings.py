@@ -21,7 +21,7 @@ class Entry:
 
     components: "Components"
     keys: "Mapping[str, Key]"
-    version: "tuple[Version, ...]"
+    version: "tuple[Version | str, ...]"
     residence: "Residence"
     pins: int
 

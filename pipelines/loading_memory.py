@@ -1,5 +1,6 @@
 """How much memory there is for models, read from the machine: of the device and of main memory, each by itself."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 from .errors import OutOfMemory
 from .families.parts import Part
 from .headers import BITS
+from .loading import SAFETENSORS_DTYPES
 from .loading_sources import Source
 from .residence import Residence, Size, activations, residence, size_of
 
@@ -75,6 +77,11 @@ def weights(part: Part, dtype: torch.dtype) -> dict[str, int]:
     named = {piece: name for name, piece in part.pieces.items()}
     spans = {name: piece.span for piece, name in named.items()}
     return {name: (end - start) * 8 // BITS[part.pieces[name].info.dtype] * dtype.itemsize for name, (start, end) in spans.items()}
+
+
+def copied_bytes(parts: Iterable[Part], dtype: torch.dtype) -> int:
+    """Of those that are stored in another dtype, and so cannot stay mapped from their files."""
+    return sum(part.elements for part in parts if part.dtypes != {SAFETENSORS_DTYPES.get(dtype)}) * dtype.itemsize
 
 
 def require(size: int, name: str, device: torch.device) -> None:

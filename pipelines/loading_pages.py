@@ -1,7 +1,6 @@
 """Weights read once from front to back, so that mapping them later finds every page in memory.
 
-A mapped file that is not in memory comes in page by page in the order of use: 1.8 s for 2 GB that one sequential read
-brings in 0.7 s.
+For models that cannot be loaded yet. What can be is mapped at once: reading first would cost a second pass over it all.
 """
 
 from collections.abc import Callable, Iterable

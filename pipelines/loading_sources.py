@@ -17,29 +17,25 @@ from .families.parts import Part
 from .loading_hashes import Hasher
 from .names import AUTOMATIC
 
-Key = tuple[str, str, str]
-"""Class, configuration and weights of a component: what two checkpoints must have in common to share it."""
+Key = tuple[str, str, str, str]
+"""Class, configuration, dtype and weights of a component: what two checkpoints must have in common to share it."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A checkpoint and a VAE (None: its own) as the catalog lists them now."""
+    """A checkpoint and a VAE (None: its own) as the catalog lists them now, and the dtype that they are to have."""
 
     info: ModelInfo
     vae: ModelInfo | None
-
-    @classmethod
-    def of(cls, catalog: Catalog, checkpoint: str, vae: str) -> "Wanted":
-        """Raises `UnknownName`, `CheckpointError`."""
-        return cls(catalog.checkpoint(checkpoint), None if vae == AUTOMATIC else catalog.vae(vae))
+    dtype: torch.dtype
 
     @property
     def name(self) -> tuple[str, str]:
         return self.info.name, self.vae.name if self.vae else AUTOMATIC
 
     @property
-    def version(self) -> tuple[Version, ...]:
-        return self.info.version, self.vae.version if self.vae else ()
+    def version(self) -> tuple[Version | str, ...]:
+        return self.info.version, self.vae.version if self.vae else (), str(self.dtype)
 
 
 @dataclass(frozen=True)
@@ -66,7 +62,8 @@ def take_apart(catalog: Catalog, wanted: Wanted) -> Source:
     tiny = parted.tiny or _common_tiny(catalog, wanted.info, parted)
     if tiny is not None:
         parts["tiny_decoder"] = tiny
-    keys = {name: (part.architecture, json.dumps(part.config, sort_keys=True), fingerprint(part)) for name, part in parts.items()}
+    dtype = str(wanted.dtype)
+    keys = {name: (part.architecture, json.dumps(part.config, sort_keys=True), dtype, fingerprint(part)) for name, part in parts.items()}
     return Source(wanted, parted, parts, keys)
 
 
@@ -90,7 +87,7 @@ def assemble(
         latent_rgb_factors=info.latent_rgb_factors if own else family.latent_rgb_factors,
         latent_rgb_bias=(info.latent_rgb_bias or (0.0, 0.0, 0.0)) if own else family.latent_rgb_bias,
         hashes=hasher.of(hashed, parted.header.stamp if parted.header else None, family.leading),
-        fingerprints={name: print_ for name, (*_, print_) in source.keys.items()},
+        fingerprints={name: " ".join(print_) for name, (_, _, *print_) in source.keys.items()},
         embeddings=words,
     )
 

@@ -1,13 +1,13 @@
 """Checkpoints in memory: components shared where they are alike, kept while there is room, held fast while in use."""
 
 import gc
-import logging
 import threading
-import time
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,18 +17,19 @@ from .adapters.vocabulary import EmbeddingShelf
 from .ahead import ReadAhead, Target
 from .catalog import Catalog
 from .components import Components
-from .errors import OutOfMemory, StudioError
+from .errors import OutOfMemory
 from .families.parts import Part
 from .holdings import Entry, Held
 from .keepers import Keeper, Keepers
 from .loading_hashes import Hasher
 from .loading_memory import Budget
 from .loading_sources import Key, Source, Wanted, assemble, take_apart
+from .loads import Loads
 from .names import AUTOMATIC
-from .offload import Living, home
+from .offload import housed
 from .residence import Residence, Way
+from .tuning import UNTUNED, Tuning
 
-log = logging.getLogger(__name__)
 _MARGIN = 2  # of what is free, for a checkpoint that nobody has asked for yet
 
 
@@ -39,6 +40,7 @@ class PipelineManager:
     `dtype` is what suits the device unless given. When models would take more than `budget_bytes` of the device (read from
     the machine unless given), those not used for longest are let go before the next is loaded; of a single model that is
     larger than what is free, parts wait in main memory. `keepers` count as it does, and let go before checkpoints are let go.
+    `dtypes` tells what was chosen for a checkpoint, by its path, instead of `dtype`; `tuning` is for what is loaded.
     """
 
     def __init__(
@@ -48,10 +50,13 @@ class PipelineManager:
         dtype: torch.dtype | None = None,
         budget_bytes: int | None = None,
         keepers: Iterable[Keeper] = (),
+        dtypes: Callable[[Path], torch.dtype | None] = lambda path: None,
+        tuning: Tuning = UNTUNED,
     ) -> None:
         self.device = torch.device(device)
         self.dtype = dtype or devices.dtype_of(self.device)
         self.catalog = catalog
+        self._dtypes, self._tuning = dtypes, tuning
         self._keepers = Keepers(keepers, self.device)
         self._budget = Budget.of(self.device)
         if budget_bytes is not None:
@@ -66,7 +71,7 @@ class PipelineManager:
         self._loading = threading.Lock()  # held while a checkpoint is read
         self._ahead = ReadAhead(self._read_ahead)
         self._roomy = True  # until memory ran out once
-        self._failures: dict[str, dict[str, Any]] = {}  # checkpoints that `load` could not read
+        self._loads = Loads()
 
     @contextmanager
     def acquire(self, checkpoint: str, vae: str = AUTOMATIC) -> Iterator[Components]:
@@ -74,7 +79,7 @@ class PipelineManager:
 
         Raises `UnknownName`, `CheckpointError`, `OutOfMemory`.
         """
-        wanted = Wanted.of(self.catalog, checkpoint, vae)
+        wanted = self._wanted(checkpoint, vae)
         entry = self._pinned(wanted)
         if entry is None:
             self._ahead.only(wanted.name)  # or this would wait for something else to be read
@@ -92,14 +97,9 @@ class PipelineManager:
                 self._drop_unused()
 
     def load(self, checkpoint: str, vae: str = AUTOMATIC) -> None:
-        """Reads it into memory; what goes wrong is told by `status`."""
-        self._failures.pop(checkpoint, None)
-        try:
-            with torch.inference_mode(False), torch.no_grad(), self.acquire(checkpoint, vae):
-                pass
-        except StudioError as error:
-            log.warning("%s could not be loaded: %s", checkpoint, error)
-            self._failures[checkpoint] = {"message": str(error), "time": time.time()}
+        """Reads it into memory; what becomes of it is told by `status`."""
+        with self._loads.reading(checkpoint), torch.inference_mode(False), torch.no_grad(), self.acquire(checkpoint, vae):
+            pass
 
     def ahead(self, target: Target | None) -> None:
         """What will be wanted next: its files are read meanwhile and, where there is room for it beside all that is loaded, it
@@ -137,8 +137,8 @@ class PipelineManager:
             holds = holdings.told(((name, entry.keys) for (name, _), entry in self._entries.items()), self._modules)
             plans = {name: entry.residence.sentence for (name, _), entry in self._entries.items()}
         told = {"loaded": self.loaded(), "memory_bytes": self.memory_bytes(), "memory_plan": self.memory_plan()}
-        waiting = {"waiting_bytes": self._taken(True)}
-        return {**told, **waiting, "device": str(self.device), "holds": holds, "plans": plans, "failures": {**self._failures}}
+        more = {"waiting_bytes": self._taken(True), "device": str(self.device)}
+        return {**told, **more, "holds": holds, "plans": plans, **self._loads.told()}
 
     def memory_plan(self) -> str:
         """Where the components of the checkpoint that was used last are, in one sentence; "" when nothing is loaded."""
@@ -146,6 +146,10 @@ class PipelineManager:
             return next(reversed(self._entries.values())).residence.sentence if self._entries else ""
 
     # -- what is there ------------------------------------------------------------------------------------------------
+
+    def _wanted(self, checkpoint: str, vae: str) -> Wanted:
+        info = self.catalog.checkpoint(checkpoint)
+        return Wanted(info, None if vae == AUTOMATIC else self.catalog.vae(vae), self._dtypes(info.path) or self.dtype)
 
     def _pinned(self, wanted: Wanted) -> Entry | None:
         """The entry, held, if it is in memory and its files are as they were."""
@@ -206,17 +210,19 @@ class PipelineManager:
             self._drop_unused()
 
     def _read_ahead(self, target: Target, stopped: Callable[[], bool]) -> None:
-        """See `ahead`. Nothing is let go for what may never be asked for."""
-        wanted = Wanted.of(self.catalog, *target)
+        """See `ahead`. Nothing is let go for what may never be asked for; what has no room is read into the page cache at least."""
+        wanted = self._wanted(*target)
         if self.is_loaded(*target):
             return
         source = take_apart(self.catalog, wanted)
-        if not loading_pages.warm(self._missing(source), stopped):
-            return
         with self._loading, torch.no_grad():
-            if not stopped() and not self.is_loaded(*target) and self._roomy and self._fits_beside(source):
+            if stopped() or self.is_loaded(*target):
+                return
+            if self._roomy and self._fits_beside(source):
                 with suppress(loading.Stopped):
                     self._load(wanted, 0, stopped)
+                    return
+        loading_pages.warm(self._missing(source), stopped)
 
     def _fits_beside(self, source: Source) -> bool:
         missing = self._missing_bytes(source)
@@ -255,12 +261,11 @@ class PipelineManager:
             return list({source.keys[name]: part for name, part in source.parts.items() if source.keys[name] not in self._modules}.values())
 
     def _missing_bytes(self, source: Source) -> int:
-        return sum(part.elements for part in self._missing(source)) * self.dtype.itemsize
+        return sum(part.elements for part in self._missing(source)) * source.wanted.dtype.itemsize
 
     def _copied_bytes(self, source: Source) -> int:
-        """What cannot stay mapped from its file, because it is stored in another dtype."""
-        copied = (part for part in self._missing(source) if part.dtypes != {loading.SAFETENSORS_DTYPES.get(self.dtype)})
-        return sum(part.elements for part in copied) * self.dtype.itemsize
+        """What cannot stay mapped from its file."""
+        return loading_memory.copied_bytes(self._missing(source), source.wanted.dtype)
 
     def _entry(self, source: Source, pins: int, stopped: Callable[[], bool]) -> Entry:
         self._make_room(source)
@@ -269,27 +274,27 @@ class PipelineManager:
             if not pins:
                 raise loading.Stopped  # not worth it for what nobody has asked for yet
             where = self._where(source)
-        waiting = sum(part.elements for name, part in source.parts.items() if where.waits(name)) * self.dtype.itemsize
+        dtype = source.wanted.dtype
+        waiting = sum(part.elements for name, part in source.parts.items() if where.waits(name)) * dtype.itemsize
         self._evict(lambda: self._taken(True) + waiting <= self._budget.main)
         modules = {name: self._module(source, name, where.way(name), stopped) for name in source.parts}
-        components = assemble(source, modules, self.device, self.dtype, self._hasher, self._embeddings)
+        components = assemble(source, modules, self.device, dtype, self._hasher, self._embeddings)
+        if dtype != self.dtype:
+            where = replace(where, sentence=f"{where.sentence} It is in {devices.word(dtype)}, as chosen for it.")
         return Entry(components, source.keys, source.wanted.version, where, pins)
 
     def _where(self, source: Source) -> Residence:
         with self._lock:
             there = frozenset(name for name, key in source.keys.items() if key in self._modules)
-        return loading_memory.chosen(source, there, self.device, self.dtype)
+        return loading_memory.chosen(source, there, self.device, source.wanted.dtype)
 
     def _module(self, source: Source, component: str, way: Way, stopped: Callable[[], bool]) -> torch.nn.Module:
         key = source.keys[component]
         with self._lock:
             held = self._modules.get(key)
         if held is None:
-            place = home(way, self.device)
-            module = loading.load(source.parts[component], source.label(component), place, self.dtype, stopped)
-            size = loading_memory.module_bytes(module)
-            living = None if way == "device" else Living(module, way, self.device, next(module.parameters()).dtype)
-            held = Held(module, place != self.device, size, living)
+            dtype = self._tuning.dtype(component, source.wanted.dtype)
+            held = housed(source.parts[component], source.label(component), way, self.device, dtype, self._tuning.finish, stopped)
             with self._lock:
                 self._modules[key] = held
         return held.module

@@ -1,12 +1,15 @@
 """Weights that rest in main memory and visit the device while they are used, or are kept in 8 bits there."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from accelerate.utils import send_to_device
 from diffusers.hooks import apply_layerwise_casting
 
+from . import loading, loading_memory
+from .families.parts import Part
+from .holdings import Held
 from .residence import Way
 
 _MAIN = torch.device("cpu")
@@ -60,6 +63,23 @@ class Living:
         for part in self._module.modules():
             if part.__dict__.pop("_diffusers_hook", None) is not None:
                 part.__dict__.pop("forward", None)  # by which diffusers hooks a module
+
+
+Finish = Callable[[torch.nn.Module], None]
+
+
+def housed(
+    part: Part, source: str, way: Way, device: torch.device, dtype: torch.dtype, finish: Finish, stopped: Callable[[], bool]
+) -> Held:
+    """The component of `part` loaded in `dtype` for its way of living, and where it stays on the device told to `finish`. Raises as
+    `loading.load`, to which `source` and `stopped` go."""
+    place = home(way, device)
+    module = loading.load(part, source, place, dtype, stopped)
+    size = loading_memory.module_bytes(module)
+    living = None if way == "device" else Living(module, way, device, next(module.parameters()).dtype)
+    if living is None:
+        finish(module)
+    return Held(module, place != device, size, living)
 
 
 class _Visit:

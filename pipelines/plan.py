@@ -146,7 +146,7 @@ Stages = tuple[Stage, ...]
 
 
 def plan(request: Request, components: Components) -> Stages:
-    """The stages of one picture, in order. Raises `InvalidRequest` if the checkpoint cannot do the task."""
+    """The stages of one picture that a checkpoint has a part in, in order. Raises `InvalidRequest` if it cannot do the task."""
     _check(request, components)
     if isinstance(request, Img2Vid):
         return _clip(request, components)
@@ -186,10 +186,15 @@ def plan(request: Request, components: Components) -> Stages:
     if not isinstance(request, Img2Img):
         return prompt, denoise, Decode()
     if isinstance(request, Upscale):
-        larger = EnlargePicture(request.image, request.upscaler, request.scale, request.width, request.height, request.overlap)
-        return (prompt, larger, denoise, Decode()) if denoise.steps_run else (larger, Decode())
+        larger, decode = enlarging(request)
+        return prompt, larger, denoise, decode
     picture = EncodePicture(request.width, request.height)
     return prompt, picture, denoise, Decode()
+
+
+def enlarging(request: Upscale) -> Stages:
+    """The stages of a picture that is made larger and not redrawn: those that need no checkpoint."""
+    return EnlargePicture(request.image, request.upscaler, request.scale, request.width, request.height, request.overlap), Decode()
 
 
 def _clip(request: Img2Vid, components: Components) -> Stages:

@@ -26,6 +26,7 @@ from .request import Img2Img
 from .rounds import tiles
 from .running import JobRun
 from .starts import Material, Outcome, Pass, Told, step_of
+from .transfer import to_main
 from .upscalers.sizes import enlarged
 
 log = logging.getLogger(__name__)
@@ -70,7 +71,8 @@ def prepare(
                 enlarge = None
     if not passes:
         given["rounds"] = ()
-    job.material = Material(tuple(passes), job.components.device, noise=Starting.of(job.request, job.components.vae_scale_factor), **given)
+    scale = job.components.vae_scale_factor if passes else 1  # there may be no model at all
+    job.material = Material(tuple(passes), job.components.device, noise=Starting.of(job.request, scale), **given)
     job.signature = batching.expected(job.material, job.components)
     job.begin(job.material)
     for run in job.pictures:
@@ -153,7 +155,7 @@ def require_same_latents(model: Components, first: Components) -> None:
 def to_keep(outcome: Outcome) -> bytes:
     """safetensors bytes of all latents of a picture, at least one: "latents" of its last round, "latents.0"... of those before."""
     names = [*(f"latents.{index}" for index in range(len(outcome.latents) - 1)), "latents"]
-    return safetensors.torch.save({name: each.float().cpu().contiguous() for name, each in zip(names, outcome.latents, strict=True)})
+    return safetensors.torch.save({name: to_main(each.float()).contiguous() for name, each in zip(names, outcome.latents, strict=True)})
 
 
 def _kept(data: bytes | None, shape: tuple[int, ...], rounds: int) -> tuple[Tensor, ...] | None:

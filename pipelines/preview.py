@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from .components import Components
-from .decode import to_picture
+from .decode import to_pictures
 from .rounds import Box, Round
 
 log = logging.getLogger(__name__)
@@ -157,7 +157,7 @@ def _alike(denoised: Mapping[int, Tensor], components: Components, use_tiny: boo
     while use_tiny and max(latents.shape[2:]) * scale > 1.5 * LONGEST_SIDE:
         latents = torch.nn.functional.avg_pool2d(latents, 2)  # decoding half the size costs a quarter and shows as much
     pixels = _tiny(latents, components) if use_tiny else _linear(latents, components)
-    pictures = [to_picture(row[None]) for row in pixels.cpu()]
+    pictures = to_pictures(pixels)
     height, width = next(iter(denoised.values())).shape[2:]
     shrink = min(1.0, LONGEST_SIDE / (max(height, width) * scale))
     size = (round(width * scale * shrink), round(height * scale * shrink))

@@ -53,6 +53,8 @@ class Recipe(BaseModel):
     hashes: dict[str, str] = {}  # SHA-256 of the weights, by component
     scheduler: dict[str, JsonValue] = {}  # class and config, or sampler and schedule; its timesteps or sigmas
     dtype: str = ""
+    vae_dtype: str = ""
+    compiled: bool = False  # blocks of the denoiser were, which moves the last bits
     device: str = ""
     versions: dict[str, str] = {}
     batch: int = 1  # the most predictions that it shared one forward pass with, which moves the last bits

@@ -2,7 +2,7 @@
 
 import difflib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from .. import headers
@@ -62,37 +62,26 @@ def find_lora(roots: Iterable[Path], name: str) -> Path:
 
     Raises `UnknownName` with the nearest names, and `InvalidRequest` where several files are meant.
     """
-    return _find("lora", loras(roots), name, _output_name)
-
-
-def find_embedding(roots: Iterable[Path], name: str) -> Path:
-    """The file of a textual inversion by its name in a prompt. Raises as `find_lora` does."""
-    return _find("embedding", embeddings(roots), name)
-
-
-def _find(kind: str, known: Mapping[str, Path], name: str, alias: Callable[[Path], str] | None = None) -> Path:
+    known = loras(roots)
     for key in (_same, _spelled_alike):
         for written in (_whole, _without_suffix, _stem):
             found = [listed for listed in known if key(written(listed)) == key(name)]
             if found:
-                return _only(kind, name, found, known)
-    if alias:
-        found = [listed for listed, path in known.items() if alias(path) == name]
-        if found:
-            return _only(kind, name, found, known)
+                return _only(name, found, known)
+    found = [listed for listed, path in known.items() if _output_name(path) == name]
+    if found:
+        return _only(name, found, known)
     near = difflib.get_close_matches(name.casefold(), {_stem(listed).casefold(): listed for listed in known}, _NEAR, cutoff=0.0)
     names = [_stem(listed) for listed in known if _stem(listed).casefold() in near]
     more = len(known) - len(names)
-    raise UnknownName(kind, printable(name), [*names, *([f"… and {more:,} more"] if more else [])], "modifiers")
+    raise UnknownName("lora", printable(name), [*names, *([f"… and {more:,} more"] if more else [])], "modifiers")
 
 
-def _only(kind: str, name: str, found: Sequence[str], known: Mapping[str, Path]) -> Path:
+def _only(name: str, found: Sequence[str], known: Mapping[str, Path]) -> Path:
     safe = [listed for listed in found if known[listed].suffix.lower() not in PICKLES] or list(found)
     if len(safe) > 1:
         listed = " and ".join(safe[:3]) + (f" and {len(safe) - 3} more" if len(safe) > 3 else "")
-        raise InvalidRequest(
-            f"There are {len(safe)} files for {kind} {printable(name)[:80]!r}: {listed}; name its folder too.", "modifiers"
-        )
+        raise InvalidRequest(f"There are {len(safe)} files for lora {printable(name)[:80]!r}: {listed}; name its folder too.", "modifiers")
     return known[safe[0]]
 
 

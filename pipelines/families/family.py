@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -45,6 +46,9 @@ class Parted:
     recommended: Mapping[str, Any] = field(default_factory=dict)
     notice: str = ""
     pipeline_config: Mapping[str, Any] = field(default_factory=dict)
+
+
+_resolved = cache(resolve_name)  # asked at every step, and slow
 
 
 class FamilyFiles(Protocol):
@@ -93,7 +97,8 @@ class Family:
     that may lie in a file of its own on the shelf of text encoders. `looks` is how latents look that
     the VAE does not know, by their number of channels. `pieces` are components whose files may lie apart, and the words for each:
     the first names the checkpoint, the others complete it. `denoiser` makes the latents that the VAE decodes, `more_denoisers` what
-    it is told (see `Denoise.conditioned`). A `patch` of latents along one side takes the memory of one.
+    it is told (see `Denoise.conditioned`). A `patch` of latents along one side takes the memory of one. CLIP text
+    encoders are read at their `text_layer`, counted from the last, before any layer is skipped.
     """
 
     name: str
@@ -116,6 +121,7 @@ class Family:
     pieces: Mapping[str, str] = field(default_factory=dict)
     more_denoisers: tuple[str, ...] = ()
     patch: int = 1
+    text_layer: int = 1
 
     @property
     def denoisers(self) -> tuple[str, ...]:
@@ -178,7 +184,7 @@ class Family:
         return self._code().load_tokenizer(self, component, folder)
 
     def _files(self) -> FamilyFiles:
-        return cast(FamilyFiles, resolve_name(self.files))
+        return cast(FamilyFiles, _resolved(self.files))
 
     def _code(self) -> FamilyCode:
-        return cast(FamilyCode, resolve_name(self.code))
+        return cast(FamilyCode, _resolved(self.code))

@@ -22,12 +22,6 @@ def lacks(parted: Parted) -> bool:
     return parted.family.from_shelf == T5 and T5 not in parted.parts
 
 
-def gained(parted: Parted, path: Path) -> bool:
-    """Whether the checkpoint at `path` has its T5 from the shelf."""
-    stamps = parted.parts[T5].stamps if parted.family.from_shelf == T5 and T5 in parted.parts else ()
-    return any(path not in (stamp.path, *stamp.path.parents) for stamp in stamps)
-
-
 def completed(parted: Parted, files: Iterable[tuple[str, Path]]) -> Parted:
     """With the one T5 among `files` that is as wide as the checkpoint listens, and has its vocabulary (a folder tokenizer_3) beside it.
     Unchanged, but for its notice, where there is none, or more than one."""

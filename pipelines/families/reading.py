@@ -31,8 +31,9 @@ _HINTS = (
 )
 
 
-def checkpoint(path: Path, families: Mapping[str, Family]) -> Parted:
-    """Raises `CheckpointError` with one sentence for what cannot be run: damaged, incomplete, of no known family."""
+def checkpoint(path: Path, families: Mapping[str, Family], header: Header | None = None) -> Parted:
+    """`header` is that of a file, if it has been read. Raises `CheckpointError` with one sentence for what cannot be run: damaged,
+    incomplete, of no known family."""
     known = ", ".join(family.title for family in families.values())
     if path.is_dir():
         index = read_json(path / "model_index.json")
@@ -40,7 +41,7 @@ def checkpoint(path: Path, families: Mapping[str, Family]) -> Parted:
         parted = _first(family.read_folder(path, index) for family in families.values() if pipeline in family.pipelines)
         what = f"is for diffusers' {pipeline or 'unnamed pipeline'}, which is of no family that is known here; known are: {known}"
     else:
-        header = headers.read(path)
+        header = header or headers.read(path)
         parted = _first(family.read_file(header) for family in families.values())
         what = _what(header, known)
     if parted is None:

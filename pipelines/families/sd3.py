@@ -18,6 +18,7 @@ SD3 = Family(
     files="pipelines.families.sd3_files",
     from_shelf="text_encoder_3",
     code="pipelines.families.sd3_code",
+    text_layer=2,
     latent_rgb_factors=_RGB_FACTORS,
     latent_rgb_bias=(0.0239, 0.0261, 0.0075),
     tiny_decoder_files=("taesd3_decoder.safetensors",),

@@ -39,6 +39,7 @@ SDXL = Family(
     ),
     files=_FILES,
     code=_CODE,
+    text_layer=2,
     settings=XLLayout(
         text={
             "text_encoder": (CLIP, "conditioner.embedders.0.transformer.text_model."),
@@ -60,6 +61,7 @@ SDXL_REFINER = Family(
     pipelines=frozenset({"StableDiffusionXLImg2ImgPipeline", "StableDiffusionXLInpaintPipeline"}),
     files=_FILES,
     code=_CODE,
+    text_layer=2,
     settings=XLLayout(
         text={"text_encoder_2": (OPEN_CLIP, "conditioner.embedders.0.model.")},
         scheduler_config=_SCHEDULER,

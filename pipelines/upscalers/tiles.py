@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..decode import free_memory, is_out_of_memory
 from ..errors import BadNumbers, OutOfMemory
+from ..transfer import to_main
 from .loading import Network
 
 log = logging.getLogger(__name__)
@@ -141,7 +142,7 @@ def _run(network: Network, pixels: Tensor) -> Tensor:
     given = network.module(asked)
     if not bool(torch.isfinite(given).all()):
         raise BadNumbers(f"The upscaler {network.name} gave invalid numbers (NaN) and no picture.")
-    return given.float().cpu().reshape(3, *given.shape[-2:])
+    return to_main(given.float()).reshape(3, *given.shape[-2:])
 
 
 def _free(device: torch.device) -> int:

@@ -175,6 +175,7 @@ def memory(bench: Bench, swaps: int) -> None:
     manager, process = bench.manager(budget=1), psutil.Process()
     for turn in range(6):
         bench.ours(manager, ("one", "kin")[turn % 2])
+    gc.collect()  # managers of before, which are held in circles
     before = process.memory_info().rss
     for turn in range(swaps):
         bench.ours(manager, ("one", "kin")[turn % 2])

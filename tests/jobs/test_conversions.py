@@ -1,19 +1,22 @@
 """Pickles converted in the background: one after another, progress and failure told, nothing left behind."""
 
+import pickle
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from jobs.conversions import Conversions
+from jobs.ledger import Ledger
 from jobs.studio import Studio
 from pipelines.errors import InvalidRequest, StorageError, UnknownName
 from pipelines.shelves import PICKLES
 from tests.jobs.parts import until
 
 
-def conversions(path: Path, work: object) -> Conversions:
-    return Conversions(lambda kind, name: path / name, work)  # type: ignore[arg-type]
+def conversions(path: Path, work: object, keep: Callable[[Path, str | None], None] = lambda path, error: None) -> Conversions:
+    return Conversions(lambda kind, name: path / name, keep, work)  # type: ignore[arg-type]
 
 
 def test_a_pickle_of_the_library_becomes_safetensors(studio: Studio, models: Path) -> None:
@@ -69,3 +72,45 @@ def test_why_it_failed_is_told_and_it_may_be_tried_again(tmp_path: Path) -> None
         them.begin("checkpoint", "a.ckpt")
         until(lambda: them.all()[0]["state"] == "failed" and not them._turn.locked())
         assert them.all()[0]["error"] == told
+
+
+def test_why_it_failed_stays_with_the_file_until_it_is_tried_again(tmp_path: Path) -> None:
+    path, ledger, held = tmp_path / "a.ckpt", tmp_path / "models.sqlite", threading.Event()
+    path.write_bytes(b"a")
+    outcomes: list[Exception | None] = [StorageError("There is no room."), None]
+
+    def work(path: Path) -> Path:
+        assert held.wait(20)
+        if error := outcomes.pop(0):
+            raise error
+        return path
+
+    def told() -> str | None:
+        return Ledger(ledger).conversion(path)  # as a studio that was started again
+
+    them = conversions(tmp_path, work, Ledger(ledger).keep_conversion)
+    assert told() is None
+    them.begin("checkpoint", "a.ckpt")
+    assert told() == "a.ckpt was not converted: the studio was stopped before it was done."
+    held.set()
+    until(lambda: them.all()[0]["state"] == "failed" and not them._turn.locked())
+    assert told() == "There is no room."
+    them.begin("checkpoint", "a.ckpt")
+    until(lambda: them.all()[0]["state"] == "finished")
+    assert told() is None
+    Ledger(ledger).keep_conversion(path, "It is damaged.")
+    path.write_bytes(b"another")
+    assert told() is None, "it is another file now"
+
+
+def test_a_pickle_that_was_refused_says_so_in_the_library(studio: Studio, models: Path) -> None:
+    path = models / "checkpoints" / "bad.ckpt"
+    path.write_bytes(pickle.dumps(print))
+    try:
+        studio.conversions.begin("checkpoint", "bad.ckpt")
+        until(lambda: studio.conversions.all()[0]["state"] == "failed", 120)
+        told = studio.collection.one("checkpoint", "bad.ckpt")["conversion_error"]
+        assert told == studio.conversions.all()[0]["error"] and "bad.ckpt cannot be converted: it holds more than weights" in told
+        assert studio.collection.one("checkpoint", "toy")["conversion_error"] is None
+    finally:
+        path.unlink()

@@ -195,3 +195,19 @@ def test_a_schedule_made_for_other_noise_is_refused_before_it_waits(intake: Inta
     with pytest.raises(InvalidRequest, match="'align_your_steps' is not made for the noise") as refused:
         Intake(Catalog([other]), SCHEDULERS, {}, {}.__getitem__).request({"scheduler": "euler", "schedule": "align_your_steps"})
     assert refused.value.field == "schedule"
+
+
+def test_more_layers_skipped_than_the_text_encoder_has_are_refused_before_it_waits(intake: Intake, models: Path):
+    config = json.loads((models / "checkpoints" / "toy" / "text_encoder" / "config.json").read_text())
+    most = config["num_hidden_layers"] - 1
+    assert intake.request({"clip_skip": most}).clip_skip == most
+    with pytest.raises(InvalidRequest) as refused:
+        intake.request({"clip_skip": most + 1})
+    assert str(refused.value) == f"clip_skip must be at most {most} for the text encoder of checkpoint 'toy'; got {most + 1}."
+    assert refused.value.field == "clip_skip"
+
+
+def test_a_sampler_that_chooses_its_own_steps_is_remarked_upon(intake: Intake):
+    asked = intake.request({"prompt": "a cat", "scheduler": "dpm_adaptive", "schedule": "automatic"})
+    assert "DPM adaptive chooses its own steps" in (intake.remark(asked) or "")
+    assert intake.remark(asked.model_copy(update={"scheduler": "dpm_fast"})) is None

@@ -37,7 +37,7 @@ def test_the_json_of_a_job_is_the_contract(studio: Studio):
     job = studio.submit(draft("cat", seed=1)).as_json()
     assert set(job) == {
         *("id", "task", "state", "step", "total", "request", "images", "error", "notice", "attempt", "position"),
-        *("created", "started", "finished", "eta", "loading"),
+        *("created", "started", "finished", "eta", "loading", "calls"),
     }
     assert job["request"]["prompt"] == "cat"
     assert job["request"]["checkpoint"] == "toy"
@@ -180,7 +180,7 @@ def test_health_and_what_there_is(studio: Studio):
     assert studio.health() == {
         **{"status": "ok", "engine": "ready", "message": None, "restarts": 0, "notices": []},
         **{"device": "script", "loaded": ["toy"], "memory_bytes": 1, "version": "1"},
-        **{"memory_plan": "", "waiting_bytes": 0, "load_errors": {}},
+        **{"memory_plan": "", "waiting_bytes": 0, "load_errors": {}, "loads": []},
     }
     assert studio.models()["checkpoints"][0]["loaded"] is True
     schedulers = studio.schedulers()

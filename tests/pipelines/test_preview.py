@@ -10,6 +10,7 @@ from PIL import Image
 
 from pipelines import preview
 from pipelines.components import Components
+from pipelines.decode import to_picture
 from pipelines.events import Decoded, Failed, Step
 from pipelines.preview import Budget, Previewer
 from tests.pipelines.engines import Blobs, Shelf, engine, of, request, run, toy
@@ -62,7 +63,7 @@ def test_the_tiny_decoder_is_used_where_the_job_affords_it(components: Component
     seeing = components.with_modules(tiny_decoder=tiny)
     latents = {0: torch.randn(1, 4, 8, 8)}
     with torch.no_grad():
-        expected = np.asarray(preview.to_picture(tiny.decode(latents[0], return_dict=False)[0]), dtype=int)
+        expected = np.asarray(to_picture(tiny.decode(latents[0], return_dict=False)[0]), dtype=int)
         frame = Previewer().frame(rich(), latents, {}, 1, seeing)
         poor = Previewer().frame(Budget(10), latents, {}, 1, seeing)
     assert frame is not None and poor is not None

@@ -47,7 +47,7 @@ def drop_preview(studio: StudioDep, kind: str, name: str) -> Reply:
 
 @router.put(f"{NAMED}/notes", response_model=shapes.Model, dependencies=[OWNER_ONLY])
 def annotate(studio: StudioDep, kind: str, name: str, changes: shapes.Notes) -> Reply:
-    """Notes, and a checkpoint's default VAE."""
+    """Notes, and a checkpoint's default VAE and dtype."""
     return Reply(studio.collection.annotate(kind, name, changes.model_dump(exclude_none=True)))
 
 

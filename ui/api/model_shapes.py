@@ -51,6 +51,8 @@ class Model(Shape):
     own_preview: bool = Field(description="Whether the preview was chosen here.")
     notes: str
     default_vae: str | None
+    dtype: str | None = Field(description="What a checkpoint's numbers are loaded in; automatic is what suits the device.")
+    conversion_error: str | None = Field(description="Why a pickle was not converted when it was last tried.")
     source: str | None = Field(description="Where it was downloaded from; told to the owner only.")
     sha256: str | None = Field(description="Of the file; of a folder that of its denoiser.")
     hashing: bool = Field(description="Whether the hash is still being computed.")
@@ -70,6 +72,7 @@ class Notes(Shape):
 
     notes: str | None = Field(None, max_length=20_000)
     default_vae: Name | None = Field(None, description="Of a checkpoint; automatic is its own.")
+    dtype: Name | None = Field(None, description="Of a checkpoint: float32, float16 or bfloat16; automatic is what suits the device.")
 
 
 class PreviewOf(Shape):

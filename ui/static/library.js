@@ -10,7 +10,7 @@ import { downloads } from "./library_downloads.js";
 import { grid } from "./library_grid.js";
 import * as notices from "./notices.js";
 
-const STYLES = ["library.css", "library_model.css", "library_get.css"];
+const STYLES = ["library.css", "library_narrow.css", "library_model.css", "library_get.css"];
 const WIDE = "(min-width: 1000px)";
 const BELOW = "#sl-column, [data-mount=bar]"; // what they cover on a narrow page
 
@@ -37,7 +37,16 @@ export async function open(kind = null) {
   tell("library", true);
   (matchMedia(WIDE).matches ? parts.search : room).focus({ preventScroll: true }); // on a phone the keyboard would come up
   await refresh();
+  if (state.managing) parts.details.look();
   downloads.watch(state.managing);
+}
+
+/** Show what can be downloaded from a repository, to whom may do that. */
+export async function get(source) {
+  if (!isOpen()) await open();
+  if (!state.managing) return;
+  show("downloads");
+  await downloads.look(source);
 }
 
 export function close() {

@@ -4,17 +4,17 @@ import { api as studio } from "./api.js";
 import { button, el, fill, say } from "./dom.js";
 import * as form from "./form.js";
 import { libraryApi as api } from "./library_api.js";
+import { conversions } from "./library_converting.js";
 import { kindOf, picture, size } from "./library_grid.js";
+import { loads } from "./library_loading.js";
+import { looks, notes, settings } from "./library_owner.js";
 import { add } from "./library_prompt.js";
 import { refreshModels } from "./models.js";
 import * as notices from "./notices.js";
-import * as view from "./view.js";
 
 const HASH_PAUSE = 1500; // ms between two looks whether the hash is there
-const LOAD_PAUSE = 700;
-const LOAD_PATIENCE = 300_000;
-const CONVERT_PATIENCE = 3_600_000;
-const SAVE_PAUSE = 900; // ms without a key before notes are kept
+const UNLOAD_PAUSE = 700;
+const UNLOAD_PATIENCE = 8000;
 const COMPONENTS = {
   unet: "Denoiser", transformer: "Denoiser", prior: "Prior", decoder: "Decoder", vae: "VAE", text_encoder: "Text encoder",
   text_encoder_2: "Second text encoder", text_encoder_3: "Third text encoder", image_encoder: "Image encoder", tiny_decoder: "Preview decoder",
@@ -24,8 +24,9 @@ const COMPONENTS = {
 export function details({ changed, arrived, close, close_room }) {
   const node = el("aside", { class: "sl-model-details", hidden: true, tabindex: "-1", aria: { label: "Model" } });
   const spoken = el("p", { class: "sl-unseen", role: "status" });
-  const loading = new Set(); // checkpoints asked for
-  const converting = new Map(); // pickles on their way: how much is written, in per cent
+  const news = () => model && changed(model);
+  const loading = loads({ changed: news, ready: (title) => say(spoken, `${title} is in memory.`) });
+  const converting = conversions({ changed: news, arrived });
   let model = null;
   let drawn = "";
   let asking = 0;
@@ -42,7 +43,8 @@ export function details({ changed, arrived, close, close_room }) {
     const other = before?.kind !== model.kind || before?.name !== model.name;
     if (other || model.hashing) watchHash(model);
     const vaes = state.models.filter((each) => each.kind === "vae" && !each.broken);
-    const key = JSON.stringify([model, state.managing, vaes.length, loading.has(model.name), converting.get(same(model))]);
+    const under = model.kind === "checkpoint" ? [loading.words(model.name), loading.error(model.name)] : [];
+    const key = JSON.stringify([model, state.managing, vaes.length, ...under, converting.share(model)]);
     if (key === drawn) return;
     if (!other && node.querySelector("textarea:focus")) return; // it is being written
     drawn = key;
@@ -58,9 +60,18 @@ export function details({ changed, arrived, close, close_room }) {
   }
 
   function body(state, vaes) {
-    const told = model.broken ? el("p", { class: "sl-model-wrong", role: "alert", text: model.broken }) : "";
     const words = model.summary ? el("p", { class: "sl-model-summary", text: model.summary }) : "";
-    return [picture(model), told, tools(state), triggers(), words, facts(), ...(state.managing ? [ownVae(vaes), notes(), looks()] : [read()])];
+    const keep = { note, changed };
+    const own = state.managing ? [...settings(model, vaes, keep), notes(model, keep), looks(model, keep)] : [read()];
+    return [picture(model), ...wrong(), tools(state), triggers(), words, facts(), ...own];
+  }
+
+  /** Why it cannot be used, was not converted or was not loaded. */
+  function wrong() {
+    const unread = model.kind === "checkpoint" && !model.loaded && !loading.words(model.name) ? loading.error(model.name) : "";
+    const unmade = converting.share(model) === null ? model.conversion_error : "";
+    const told = model.broken ? [el("p", { class: "sl-model-wrong", role: "alert", text: model.broken })] : [];
+    return [...told, ...[unmade, unread].filter(Boolean).map((text) => el("p", { class: "sl-model-wrong", text }))];
   }
 
   // -- what can be done -------------------------------------------------------------------------------------------------
@@ -70,14 +81,15 @@ export function details({ changed, arrived, close, close_room }) {
     const offer = (label, run, kind = "plain", more = {}) => made.push(button({ label, kind, "data-act": label, onclick: act(run), ...more }));
     if (model.kind === "checkpoint" && !model.broken) {
       offer("Use", async () => use(model), "plain sl-main");
-      if (managing && loading.has(model.name)) offer("Loading", async () => {}, "ghost", { disabled: true });
+      const coming = loading.words(model.name);
+      if (managing && coming) offer(coming, async () => {}, "ghost", { disabled: true, "data-act": "Load now" });
       else if (managing && model.loaded) offer("Unload", unload, "ghost");
-      else if (managing) offer("Load now", load, "ghost");
+      else if (managing) offer("Load now", () => loading.begin(model.name), "ghost");
     }
     if (managing && model.pickle) {
-      const share = converting.get(same(model));
-      const going = share !== undefined;
-      offer(going ? `Converting, ${share} %` : "Convert to safetensors", convertIt, "plain sl-main", { disabled: going });
+      const share = converting.share(model);
+      const going = share !== null;
+      offer(going ? `Converting, ${share} %` : "Convert to safetensors", () => converting.begin(model), "plain sl-main", { disabled: going });
     }
     if (model.kind === "vae" && !model.broken) offer("Use", async () => everywhere({ vae: model.name }), "plain sl-main");
     if (model.prompt && !model.broken) {
@@ -103,57 +115,12 @@ export function details({ changed, arrived, close, close_room }) {
     notices.show(`${model.title} is the VAE of the next picture.`, { key: "chosen", kind: "well" });
   }
 
-  async function load() {
-    const { name, title } = model;
-    await api.load(name);
-    loading.add(name);
-    changed(model);
-    let failed = "";
-    const there = async () => {
-      const { loaded, load_errors: errors } = await studio.health();
-      failed = errors[name] ?? "";
-      return failed || loaded.includes(name);
-    };
-    try {
-      const known = await until(there);
-      if (failed) notices.show(failed, { key: "library", about: title });
-      else if (!known) notices.show(`${title} is still not in memory; the engine may be busy.`, { key: "library" });
-    } finally {
-      loading.delete(name);
-      await refreshModels();
-    }
-  }
-
   async function unload() {
     const { name, title } = model;
     await api.unload(name);
-    const gone = await until(async () => !(await studio.health()).loaded.includes(name), 8000);
+    const gone = await until(async () => !(await studio.health()).loaded.includes(name));
     if (!gone) notices.show(`${title} is in use, so it stays in memory.`, { key: "library", kind: "well" });
     await refreshModels();
-  }
-
-  /** A pickle is made into safetensors beside it, which then takes its place in the list. */
-  async function convertIt() {
-    const subject = model;
-    const one = ({ conversions }) => conversions.find((each) => same(each) === same(subject)) ?? { state: "failed", error: "The studio was started again." };
-    await api.convert(subject);
-    let now = null;
-    const ended = async () => {
-      converting.set(same(subject), Math.round((now?.share ?? 0) * 100));
-      changed(subject);
-      now = one(await api.conversions());
-      return ["finished", "failed"].includes(now.state);
-    };
-    try {
-      await until(ended, CONVERT_PATIENCE);
-      if (now.state === "finished") notices.show(`${subject.title} is converted; the safetensors file lies beside it.`, { key: "convert", kind: "well" });
-      else notices.show(now.error ?? `${subject.title} is still being converted.`, { key: "convert" });
-    } finally {
-      converting.delete(same(subject));
-      changed(subject);
-      await refreshModels();
-      arrived();
-    }
   }
 
   // -- what is told -------------------------------------------------------------------------------------------------------
@@ -209,61 +176,6 @@ export function details({ changed, arrived, close, close_room }) {
 
   const read = () => (model.notes ? el("p", { class: "sl-model-summary", text: model.notes }) : "");
 
-  // -- what its owner adds --------------------------------------------------------------------------------------------------
-
-  function ownVae(vaes) {
-    if (model.kind !== "checkpoint" || model.broken || (!vaes.length && model.default_vae === "automatic")) return "";
-    const known = [{ name: "automatic", title: "Its own" }, ...vaes];
-    if (!known.some((each) => each.name === model.default_vae)) known.push({ name: model.default_vae, title: `${model.default_vae} (not here)` });
-    const options = known.map(({ name, title }) => el("option", { value: name, text: title }));
-    const list = el("select", { id: "sl-model-vae", data: { act: "vae" } }, ...options);
-    list.value = model.default_vae;
-    const subject = model;
-    const keep = note(() => api.annotate(subject, { default_vae: list.value }));
-    list.addEventListener("change", async () => {
-      await keep();
-      await refreshModels().catch(() => {});
-    });
-    return el("div", { class: "sl-model-field" }, el("label", { for: "sl-model-vae", text: "VAE used with it" }), list);
-  }
-
-  function notes() {
-    const subject = model;
-    const area = el("textarea", { id: "sl-model-notes", rows: "4", maxlength: "20000", spellcheck: "false", placeholder: "What you want to remember about it" });
-    const said = el("span", { class: "sl-hint", role: "status" });
-    area.value = model.notes;
-    let planned = 0;
-    let kept = model.notes;
-    const keep = async () => {
-      clearTimeout(planned);
-      if (area.value === kept) return;
-      const text = area.value;
-      try {
-        const answer = await api.annotate(subject, { notes: text });
-        kept = text;
-        say(said, "kept");
-        changed(answer);
-      } catch (error) {
-        say(said, "");
-        notices.show(error.message, { key: "library" });
-      }
-    };
-    area.addEventListener("input", () => {
-      say(said, "");
-      clearTimeout(planned);
-      planned = setTimeout(keep, SAVE_PAUSE);
-    });
-    area.addEventListener("blur", keep);
-    return el("div", { class: "sl-model-field" }, el("label", { for: "sl-model-notes", text: "Notes" }), area, said);
-  }
-
-  function looks() {
-    const shown = view.shown()[0];
-    const set = shown && button({ label: "Use the picture on the stage as preview", kind: "ghost", "data-act": "set", onclick: note(() => api.setPreview(model, shown.id)) });
-    const drop = model.own_preview && button({ label: "Remove the preview", kind: "ghost", "data-act": "drop", onclick: note(() => api.dropPreview(model)) });
-    return set || drop ? el("div", { class: "sl-model-tools" }, set, drop) : "";
-  }
-
   /** The studio computes the hash of what one looks at first; ask until it is there. */
   async function watchHash(subject) {
     const turn = (asking += 1);
@@ -277,13 +189,15 @@ export function details({ changed, arrived, close, close_room }) {
     }
   }
 
-  return { node, draw, focus: () => node.focus({ preventScroll: true }) };
+  /** What was begun before this page was opened goes on being told. */
+  const look = act(() => Promise.all([loading.look(), converting.look()]));
+
+  return { node, draw, look, focus: () => node.focus({ preventScroll: true }) };
 }
 
-const same = ({ kind, name }) => `${kind} ${name}`;
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
-async function until(holds, patience = LOAD_PATIENCE) {
-  for (const end = performance.now() + patience; performance.now() < end; await pause(LOAD_PAUSE)) if (await holds()) return true;
+async function until(holds) {
+  for (const end = performance.now() + UNLOAD_PATIENCE; performance.now() < end; await pause(UNLOAD_PAUSE)) if (await holds()) return true;
   return false;
 }

@@ -10,7 +10,7 @@ import * as notices from "./notices.js";
 const PACE = 1000; // ms between two looks while something comes
 const KINDS = [
   ["automatic", "Told by the file"], ["checkpoint", "Checkpoint"], ["lora", "LoRA"], ["embedding", "Embedding"], ["vae", "VAE"],
-  ["upscaler", "Upscaler"], ["controlnet", "ControlNet"],
+  ["upscaler", "Upscaler"], ["controlnet", "ControlNet"], ["preprocessor", "Preprocessor"],
 ]; // prettier-ignore
 const STATES = { queued: "waits", running: "", finished: "here", failed: "failed", cancelled: "cancelled" };
 
@@ -165,6 +165,10 @@ function left(seconds) {
 export const downloads = {
   make,
   focus: () => parts.source.focus(),
+  look(source) {
+    parts.source.value = source;
+    return look();
+  },
   /** Look at once, and again and again while something comes; seldom while nobody looks. */
   watch(is) {
     open = is;

@@ -87,5 +87,5 @@ def test_unknown_names_bring_near_ones(tmp_path: Path) -> None:
     with pytest.raises(UnknownName) as error:
         shelf.find_lora([root], "inkwahs")
     assert "inkwash" in str(error.value) and str(error.value).endswith("… and 93 more.")
-    with pytest.raises(UnknownName, match="There is no embedding named 'a\ufffdb'"):
-        shelf.find_embedding([root], "a\nb")
+    with pytest.raises(UnknownName, match="There is no lora named 'a\ufffdb'"):
+        shelf.find_lora([root], "a\nb")
