@@ -184,9 +184,9 @@ class Board:
                 self._begin(live)
                 live.loading, live.total = None, total
                 self._backlog.write(lambda: journal.note(job, "started", {"total": total}, total=total))
-            case ev.Step(step=step, total=total, frame=frame):
+            case ev.Step(step=step, total=total, frame=frame, calls=calls):
                 self._begin(live)
-                live.stepped(step, total, frame, time.monotonic())
+                live.stepped(step, total, frame, time.monotonic(), calls)
             case ev.Notice(message=message):
                 self._backlog.write(lambda: journal.note(job, "notice", {"message": message}, notice=message or None))
             case ev.Paused():

@@ -120,7 +120,7 @@ class Downloads:
         remotes = _chosen(offer, file)
         is_folder = file is None and bool(offer.folder)
         if is_folder:
-            kind, called = "checkpoint", safe_stem(name or offer.title.rpartition("/")[2])
+            kind, called = offer.folder_kind, safe_stem(name or offer.title.rpartition("/")[2])
         else:
             given = (name or remotes[0].path).removesuffix(".safetensors")
             called = safe_weights(f"{given}.safetensors")

@@ -56,6 +56,8 @@ class Intake:
         spec = self._schedulers[request.scheduler]
         if spec.most_guidance is not None and request.guidance_scale > spec.most_guidance:
             return f"{spec.title} is made for a guidance of 1 to 2; {request.guidance_scale:g} burns the picture."
+        if spec.own_steps:
+            return f"{spec.title} chooses its own steps, often 50 to 150 calls of the model; num_inference_steps is not used."
         return None
 
     def _complete(self, draft: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,6 +102,7 @@ class Intake:
         except CheckpointError as error:
             raise InvalidRequest(str(error), field) from None
         for name, params in modifier_rules.check(modifier_rules.asked(request), self._modifiers).items():
+            modifier_rules.require_fit(self._modifiers[name], request, checkpoint, self._catalog)
             try:
                 self._modifiers[name].check(params, self._catalog, request.checkpoint)
             except StudioError as error:
@@ -112,6 +115,12 @@ class Intake:
                 f"schedule {request.schedule!r} is not made for the noise that checkpoint {request.checkpoint!r} was trained with; "
                 f"it takes: {fitting}.",
                 "schedule",
+            )
+        most = checkpoint.traits.most_clip_skip
+        if most is not None and request.clip_skip > most:
+            raise InvalidRequest(
+                f"clip_skip must be at most {most} for the text encoder of checkpoint {request.checkpoint!r}; got {request.clip_skip}.",
+                "clip_skip",
             )
         if request.ability and request.ability not in checkpoint.tasks:
             able = ", ".join(checkpoint.tasks) or "nothing"

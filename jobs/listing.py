@@ -5,7 +5,9 @@ from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from pipelines import modifiers as modifier_rules
 from pipelines.errors import StudioError
+from pipelines.modifiers import Modifier
 from pipelines.names import AUTOMATIC, SCHEDULES, SchedulerSpec
 from pipelines.upscalers.shelf import UPSCALERS, UpscalerShelf
 
@@ -13,15 +15,28 @@ if TYPE_CHECKING:
     from pipelines.catalog import Catalog, ModelInfo
 
 
-def models(catalog: "Catalog", loaded: Collection[str], default_vaes: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
-    """Checkpoints (`loaded` are those in memory) and VAEs as they lie in the folders now.
+def models(
+    catalog: "Catalog",
+    loaded: Collection[str],
+    default_vaes: Mapping[str, str] = MappingProxyType({}),
+    modifiers: Mapping[str, Modifier] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """Checkpoints (`loaded` are those in memory) and VAEs as they lie in the folders now, and which `modifiers` go with them.
 
     Once a VAE was chosen as the default of any checkpoint, each one recommends its own.
     """
     checkpoints, vaes = catalog.checkpoints(), catalog.vaes()
+    listed = [
+        {
+            **_checkpoint(catalog, each, default_vaes),
+            "idle": {**each.idle, **(modifier_rules.idle(modifiers, each, checkpoints) if each.broken is None else {})},
+            "loaded": each.name in loaded,
+        }
+        for each in checkpoints
+    ]
     return {
         "default": _default(catalog),
-        "checkpoints": _told_apart([_checkpoint(catalog, model, model.name in loaded, default_vaes) for model in checkpoints]),
+        "checkpoints": _told_apart(listed),
         "vaes": _told_apart([{"name": vae.name, "title": vae.title, "broken": vae.broken, "size_bytes": vae.size_bytes} for vae in vaes]),
         "upscalers": [*_built_in_upscalers(), *_upscaler_files(catalog)],
     }
@@ -42,7 +57,7 @@ def _told_apart(models: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{**model, "title": f"{model['title']} ({model['name']})"} if often[model["title"]] > 1 else model for model in models]
 
 
-def _checkpoint(catalog: "Catalog", model: "ModelInfo", loaded: bool, default_vaes: Mapping[str, str]) -> dict[str, Any]:
+def _checkpoint(catalog: "Catalog", model: "ModelInfo", default_vaes: Mapping[str, str]) -> dict[str, Any]:
     family = catalog.families.get(model.family) if model.family else None
     vae = {"vae": default_vaes.get(model.name, AUTOMATIC)} if default_vaes else {}
     return {
@@ -59,8 +74,8 @@ def _checkpoint(catalog: "Catalog", model: "ModelInfo", loaded: bool, default_va
         "tasks": list(model.tasks),
         "noise": family.noise if family else None,
         "schedules": list(model.schedules),
-        "idle": dict(model.idle),
-        "loaded": loaded,
+        "latents": model.traits.latents,
+        "most_clip_skip": model.traits.most_clip_skip,
     }
 
 
@@ -81,6 +96,8 @@ def schedulers(known: Mapping[str, SchedulerSpec]) -> dict[str, Any]:
             "schedules": [AUTOMATIC, *spec.schedules],
             "settings": list(spec.settings),
             "noise": list(spec.kinds),
+            "most_guidance": spec.most_guidance,
+            "own_steps": spec.own_steps,
         }
         for name, spec in known.items()
     ]

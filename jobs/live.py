@@ -20,12 +20,13 @@ class Live:
     paused: bool = False
     asked: str | None = None  # "pause" or "cancel": on its way to the engine
     step: int = 0
+    calls: int = 0
     loading: str | None = None
     frame: Frame | None = None
     _times: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=64), repr=False)
 
-    def stepped(self, step: int, total: int, jpeg: bytes | None, now: float) -> None:
-        self.step, self.total, self.loading = step, total, None
+    def stepped(self, step: int, total: int, jpeg: bytes | None, now: float, calls: int = 0) -> None:
+        self.step, self.total, self.loading, self.calls = step, total, None, calls
         self._times.append((now, step))
         if jpeg is not None:
             self.frame = Frame(step, jpeg)
@@ -46,8 +47,9 @@ class Live:
         return median(late - early for early, late in pairwise(times)) if len(times) > 1 else None
 
     def eta(self) -> float | None:
+        """Seconds left; None while that cannot be told, and where a sampler takes as many steps as it needs."""
         seconds = self.step_seconds()
-        return None if seconds is None or self.paused else max(self.total - self.step, 0) * seconds
+        return None if seconds is None or self.paused or self.calls else max(self.total - self.step, 0) * seconds
 
 
 def shown_state(state: str) -> str:
@@ -76,4 +78,5 @@ def view_of(row: JobRow, live: Live | None, images: tuple[str, ...], position: i
         finished=row.finished,
         eta=live.eta() if live else None,
         loading=live.loading if live else None,
+        calls=live.calls if live else 0,
     )

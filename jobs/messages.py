@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipelines.events import Decoded, JobEvent
+from pipelines.events import Decoded, Drawn, JobEvent
 from pipelines.request import Request
 
 
@@ -59,6 +59,16 @@ class Unload:
 
 
 @dataclass(frozen=True)
+class Draw:
+    """Make the picture, `size` (width, height), that a modifier shows of its parameters; `Drawn` answers."""
+
+    ticket: str
+    modifier: str
+    params: Mapping[str, Any]
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True)
 class Close:
     pass
 
@@ -93,5 +103,5 @@ class Ended:
     """The last message of a worker that ends by itself; one that is killed only leaves a closed pipe."""
 
 
-ToWorker = Order | Cancel | Pause | Resume | Load | Unload | Close
-FromWorker = Ready | Beat | Broken | Ended | JobEvent | Decoded
+ToWorker = Order | Cancel | Pause | Resume | Load | Unload | Draw | Close
+FromWorker = Ready | Beat | Broken | Ended | JobEvent | Decoded | Drawn

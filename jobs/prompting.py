@@ -83,7 +83,7 @@ class Prompting:
         """How a prompt is read by a checkpoint, as `analyse` tells; whatever stands in it has a meaning.
 
         `lengths` is the fewest and the most tokens that its wildcards become, tried with some seeds, or with `seed` alone if that
-        is decided; None where nothing is left to chance.
+        is decided; None where nothing is left to chance. `becomes` is the text that a decided `seed` makes of it.
         """
         tokenizer, encoder, width = self._encoder(checkpoint)
         wildcards = self._wildcards()
@@ -93,7 +93,7 @@ class Prompting:
         found = analyse(text, steps, tokenizer, loras, embeddings, syntax, **more)
         seeds = range(_TRIED if len(text) < _LONG else 1) if seed < 0 else (seed,)
         tried = lengths(text, steps, seeds, tokenizer, embeddings, syntax, **more) if found["dynamic"] else None
-        return {**found, "lengths": tried}
+        return {**found, "lengths": tried, "becomes": expand(text, seed, wildcards) if tried and seed >= 0 else None}
 
     def _encoder(self, name: str) -> tuple[ClipTokenizer, str, int]:
         """The tokenizer of the checkpoint's first text encoder (CLIP's own where there is none of its kind), the encoder's

@@ -135,9 +135,9 @@ class Proofs:
             case ev.Started(total=total):
                 self._begin(proof, live)
                 live.loading, live.total = None, total
-            case ev.Step(step=step, total=total, frame=frame):
+            case ev.Step(step=step, total=total, frame=frame, calls=calls):
                 self._begin(proof, live)
-                live.stepped(step, total, frame, time.monotonic())
+                live.stepped(step, total, frame, time.monotonic(), calls)
             case ev.Notice(message=message):
                 proof.row = replace(proof.row, notice=message or None)
             case ev.Decoded():

@@ -18,6 +18,7 @@ from .collection import Collection
 from .controlling import Controlling
 from .conversions import Conversions
 from .downloads import Downloads
+from .drawings import Drawings
 from .fetching import Web, the_hub
 from .intake import Intake
 from .ledger import Ledger
@@ -69,14 +70,15 @@ class Studio:
         self.modifiers = modifiers  # the page derives controls from their parameters
         self._intake = Intake(catalog, schedulers, modifiers, self._store.blobs.read)
         self.prompting = Prompting(catalog, self._store.folder)
-        self.control = Controlling(catalog, self._store)
+        self._drawings = Drawings(self._order)
+        self.control = Controlling(catalog, self._store, self._drawings.make)
         self._lock = FileLock(self._store.inner / "studio.lock")
         self._notice: str | None = None  # what start-up had to mend
         self._running = False
         self._ledger = Ledger(self._store.inner / "models.sqlite")
         self.collection = Collection(catalog, self._ledger, self._store.inner, self._status, self._is_busy)
-        self.memory = ModelMemory(catalog, self._status, self._order, self.collection.default_vaes)
-        self.conversions = Conversions(self.collection.path)
+        self.memory = ModelMemory(catalog, self._status, self._order, self.collection.default_vaes, self._restarts, self._at_work)
+        self.conversions = Conversions(self.collection.path, self._ledger.keep_conversion)
         self.downloads = Downloads(self._ledger, catalog.roots, web, placed=self.collection.note_source)
 
     # -- life -------------------------------------------------------------------------------------------------------
@@ -94,7 +96,8 @@ class Studio:
         except BaseException:
             self._lock.release()
             raise
-        self._supervisor = Supervisor(self._board, self._bell, self._worker, self._store.folder, self._in_process, self._limits)
+        told = (self._store.folder, self._in_process, self._limits, self._drawings)
+        self._supervisor = Supervisor(self._board, self._bell, self._worker, *told)
         self.live = LiveMode(self._board, self._request, self._supervisor.wake, self.image)
         self._supervisor.start()
         self._running = True
@@ -265,13 +268,20 @@ class Studio:
     def _status(self) -> Mapping[str, Any]:
         return self._supervisor.state.status if self._running else {}
 
+    def _restarts(self) -> int:
+        return self._supervisor.state.restarts if self._running else 0
+
+    def _at_work(self) -> int:
+        """How many jobs run or wait."""
+        return sum(view.state != "paused" for view in self.jobs(500, active_only=True))
+
     def _is_busy(self) -> bool:
         return self._running and self._board.working()
 
     # -- what there is ------------------------------------------------------------------------------------------------
 
     def models(self) -> dict[str, Any]:
-        return listing.models(self._catalog, self._status().get("loaded", ()), self.collection.default_vaes())
+        return listing.models(self._catalog, self._status().get("loaded", ()), self.collection.default_vaes(), self.modifiers)
 
     def schedulers(self) -> dict[str, Any]:
         return listing.schedulers(self._schedulers)

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pipelines.events import Finished, Step
+from pipelines.events import Drawn, Finished, Step
 
 from .bell import Bell
 from .board import Board
+from .drawings import Drawings
 from .link import Item, Link
 from .messages import Beat, Broken, FromWorker, Ready, ToWorker, WorkerConfig
 
@@ -45,7 +46,14 @@ class Supervisor:
     """One thread that owns the worker. `state` is what health shows."""
 
     def __init__(
-        self, board: Board, bell: Bell, config: WorkerConfig, folder: Path, in_process: bool = False, limits: Limits | None = None
+        self,
+        board: Board,
+        bell: Bell,
+        config: WorkerConfig,
+        folder: Path,
+        in_process: bool = False,
+        limits: Limits | None = None,
+        drawings: Drawings | None = None,
     ) -> None:
         self._board = board
         self._bell = bell
@@ -53,6 +61,7 @@ class Supervisor:
         self._folder = folder
         self._in_process = in_process
         self._limits = limits or Limits()
+        self._drawings = drawings or Drawings(self.wake)
         self._inbox: queue.SimpleQueue[Item | ToWorker | None] = queue.SimpleQueue()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
@@ -92,6 +101,7 @@ class Supervisor:
             if not self._closing.is_set():
                 self._mourn()
         self._board.put_all_back()
+        self._drawings.lost("The studio is closing.")
         self._show(engine="stopped", message=None, status={}, pid=None)
 
     def _serve(self, link: Link) -> bool:
@@ -143,6 +153,7 @@ class Supervisor:
     def _mourn(self) -> None:
         """A worker has died: its jobs are put back, and after a moment (longer each time) the next one starts."""
         self._board.engine_lost()
+        self._drawings.lost(RESTARTING)
         self._deaths += 1
         failed = self._broken is not None or self._deaths >= 5
         self._show(
@@ -161,6 +172,8 @@ class Supervisor:
                 return self._hangs(last, min(quiet, time.monotonic() - self._fed))
             case Broken(sentence):
                 self._broken = sentence
+            case Drawn():
+                self._drawings.apply(message)
             case event:
                 self._deaths = 0 if isinstance(event, Step | Finished) else self._deaths
                 self._board.apply(event)

@@ -31,7 +31,8 @@ class Frame:
 
 @dataclass(frozen=True)
 class JobView:
-    """A job as it is now. `position` is its place among those that wait (1 is next), `eta` seconds left, or None."""
+    """A job as it is now. `position` is its place among those that wait (1 is next), `eta` seconds left, or None;
+    `calls` those of the model so far where its sampler takes as many steps as it needs, else 0."""
 
     id: str
     task: str
@@ -50,6 +51,7 @@ class JobView:
     finished: float | None
     eta: float | None
     loading: str | None
+    calls: int = 0
 
     @property
     def ended(self) -> bool:

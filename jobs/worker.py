@@ -18,7 +18,23 @@ from pipelines.errors import StudioError
 
 from .files import is_full, sentence
 from .lock import FileLock
-from .messages import Beat, Broken, Cancel, Close, Ended, FromWorker, Load, Order, Pause, Ready, Resume, ToWorker, Unload, WorkerConfig
+from .messages import (
+    Beat,
+    Broken,
+    Cancel,
+    Close,
+    Draw,
+    Ended,
+    FromWorker,
+    Load,
+    Order,
+    Pause,
+    Ready,
+    Resume,
+    ToWorker,
+    Unload,
+    WorkerConfig,
+)
 from .store import Store, picture_id
 
 BEAT = 1.0  # seconds
@@ -36,6 +52,7 @@ class Engine(Protocol):
     def resume(self, job: str) -> None: ...
     def load(self, checkpoint: str, vae: str) -> None: ...
     def unload(self, checkpoint: str) -> None: ...
+    def draw(self, ticket: str, modifier: str, params: Mapping[str, Any], size: tuple[int, int]) -> None: ...
     def events(self) -> Iterator[ev.EngineEvent]: ...
     def close(self) -> None: ...
     def status(self) -> Mapping[str, Any]: ...
@@ -158,6 +175,8 @@ class Worker:
                 engine.load(checkpoint, vae)
             case Unload(checkpoint):
                 engine.unload(checkpoint)
+            case Draw(ticket, modifier, params, size):
+                engine.draw(ticket, modifier, params, size)
 
     def _close(self) -> None:
         with self._changed:

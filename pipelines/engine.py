@@ -1,38 +1,35 @@
 """One engine drives one device: it takes jobs, runs their coroutines together where they fit, and tells what happens.
 
-Everything runs on the thread that pulls `events`. Forward passes use torch's own threads, one per physical core by
-default; the engine leaves that number alone, because more threads than cores only wait for each other.
+Everything runs on the thread that pulls `events`. Forward passes use torch's own threads: more than cores only wait for each other.
 """
 
-import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from . import batching, chores, modifiers
+from . import batching, chores, modifiers, turns
 from .ahead import Target, next_up
 from .conditioning import PromptCache
 from .decode import is_out_of_memory, require_numbers
+from .drawing import drawn
 from .errors import OutOfMemory
 from .events import Cancelled, Decoded, Developed, EngineEvent, Failed, Finished, Loading, Notice, Paused, Resumed, Started, Step, Work
 from .failures import sentence
 from .finish import finished
-from .inbox import Cancel, Close, Inbox, Load, Order, Pause, Resume, Submit, Unload
+from .holding import hold
+from .inbox import Cancel, Close, Draw, Inbox, Load, Order, Pause, Resume, Submit, Unload
 from .modifiers import Modifier
 from .names import AUTOMATIC, SchedulerSpec, find
 from .patches import Patches
-from .plan import models_of, plan
 from .prepare import prepare, to_keep
-from .preview import Previewer, still
+from .preview import Previewer
 from .recipe import library_versions
 from .running import JobRun, PictureRun
 
 if TYPE_CHECKING:
     from .manager import PipelineManager
-
-log = logging.getLogger(__name__)
 
 
 class Engine:
@@ -88,6 +85,10 @@ class Engine:
         """Lets go of a checkpoint that no job holds."""
         self._inbox.give(Unload(checkpoint))
 
+    def draw(self, ticket: str, modifier: str, params: Mapping[str, Any], size: tuple[int, int]) -> None:
+        """Makes what a modifier shows of its parameters, between two steps; `Drawn` answers."""
+        self._inbox.give(Draw(ticket, modifier, params, size))
+
     def close(self) -> None:
         """Ends `events` after the current step; jobs that are not finished end without an event."""
         self._inbox.give(Close())
@@ -124,6 +125,8 @@ class Engine:
                 self._wanted.append((order.checkpoint, order.vae))
             case Unload():
                 self._manager.unload(order.checkpoint)
+            case Draw():
+                yield drawn(order, self._modifiers, self._manager, self._blobs)
         job = next((job for job in self._queue if job.id == getattr(order, "job", None)), None)
         if job is None:
             return
@@ -169,7 +172,11 @@ class Engine:
             yield from self._guarded(job, self._deliver, job, run)
             return
         self._manager.ahead(next_up(self._queue, self._active))
-        if self._active:
+        if turns.over(self._active, self._queue):
+            turns.behind(self._active, self._queue)
+            for job in list(self._active):
+                self._deactivate(job)
+        elif self._active:
             yield from self._forward()
         elif self._wanted:
             self._manager.load(*self._wanted.pop(0))
@@ -187,19 +194,13 @@ class Engine:
     def _prepare(self, job: JobRun) -> Iterator[EngineEvent]:
         """Loads what the job needs and encodes its inputs; it becomes active if it fits with those that are."""
         request = job.request
-        if not self._manager.is_loaded(request.checkpoint, request.vae):
+        if request.ability and not self._manager.is_loaded(request.checkpoint, request.vae):
             yield Loading(job.id, request.checkpoint)
         with torch.inference_mode(False), torch.no_grad():  # weights outlive this engine's use of them
-            components = job.pins.enter_context(self._manager.acquire(request.checkpoint, request.vae))
-            stages = components.family.staged(plan(request, components), request, components)
-            for name, params in job.modifiers.items():
-                stages = self._modifiers[name].replan(stages, request, params, components)
-            job.models[""] = components
-            for other in models_of(stages):
-                job.models[other] = job.pins.enter_context(self._manager.acquire(other))
-            if not self._active:
+            stages = hold(job, self._manager, self._modifiers)
+            if not self._active and request.ability:
                 for name, params in job.modifiers.items():
-                    self._patches.enter(self._modifiers[name], components, params, self._manager.catalog)
+                    self._patches.enter(self._modifiers[name], job.models[""], params, self._manager.catalog)
         if job.material is None:
             prepare(job, stages, self._prompts, self._blobs, self._schedulers)
         if self._active and not batching.fits(job, self._active[0]):
@@ -212,7 +213,7 @@ class Engine:
         self._active.sort(key=self._queue.index)
         if not job.started:
             job.started = True
-            yield from (Started(job.id, job.total), *(Notice(job.id, said) for said in self._patches.notices))
+            yield from (Started(job.id, job.total), *(Notice(job.id, said) for said in (*self._patches.notices, *job.remarks)))
 
     def _forward(self) -> Iterator[EngineEvent]:
         """One pass for the pictures whose turn it is; each goes on to its next question."""
@@ -244,14 +245,9 @@ class Engine:
 
     def _report(self, job: JobRun, seconds: float, stepped: int) -> Iterator[EngineEvent]:
         job.budget.worked(seconds, stepped)
-        if not stepped:
-            return
-        frame = None
-        if self._previewer is not None and job.components is not None:
-            denoised = {run.picture: still(run.denoised, run.steps) for run in job.pictures if run.denoised is not None}
-            cells, backdrops = job.request.num_images_per_prompt, {run.picture: run.backdrop for run in job.pictures if run.backdrop}
-            frame = self._previewer.frame(job.budget, denoised, job.thumbnails, cells, job.components, backdrops)
-        yield Step(job.id, job.step, job.total, frame)
+        if stepped or job.own_steps:
+            frame = job.frame(self._previewer) if stepped and self._previewer is not None else None
+            yield Step(job.id, job.step, job.total, frame, job.calls if job.own_steps else 0)
 
     def _chore(self, job: JobRun, run: PictureRun) -> Iterator[EngineEvent]:
         assert job.components is not None
@@ -293,8 +289,5 @@ class Engine:
         if job in self._active:
             self._active.remove(job)
         if not self._active:
-            try:
-                self._patches.close()
-            except Exception:
-                log.exception("A modifier could not be left cleanly")
+            self._patches.close()
         job.release()

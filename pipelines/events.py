@@ -43,6 +43,7 @@ class Step:
     step: int  # steps done, of all pictures together
     total: int
     frame: bytes | None = None  # JPEG of the clean estimate (a mosaic when several pictures develop at once)
+    calls: int = 0  # of the model so far, where a sampler takes as many steps as it needs
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,16 @@ class Notice:
     message: str
 
 
-EngineEvent = Loading | Started | Step | Developed | Decoded | Finished | Failed | Cancelled | Paused | Resumed | Notice
+@dataclass(frozen=True)
+class Drawn:
+    """The answer to a wish for a picture that belongs to no job: a PNG, or, without `data`, why there is none, in one sentence."""
+
+    ticket: str
+    data: bytes = b""
+    message: str = ""
+
+
+EngineEvent = Drawn | Loading | Started | Step | Developed | Decoded | Finished | Failed | Cancelled | Paused | Resumed | Notice
 
 
 # -- added on the way to the journal ------------------------------------------------------------------------------

@@ -1,6 +1,8 @@
-"""What of a request suits a checkpoint: the schedules it can be sampled along, and the fields that have no effect on it. Free of torch."""
+"""What of a request suits a checkpoint: the schedules it can be sampled along, the fields that have no effect on it, and what
+modifiers go by. Free of torch."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from .families import Family, Parted
@@ -12,6 +14,47 @@ ALIGNED_FAMILIES = ("sd1", "sdxl", "svd")
 
 ALIGNED_BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 """The noise that those levels are of; a checkpoint of the family may have been trained with other noise."""
+
+
+CLIP_LAYERS = 12
+"""Of a CLIP text encoder whose configuration does not tell (transformers' default, and Stable Diffusion 1's)."""
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What decides whether a modifier goes with a checkpoint.
+
+    `denoiser` is diffusers' class of what makes its latents. Checkpoints whose `latents` are alike can go on from one another's; ""
+    are those of one that cannot. `staged` has more than one denoiser, `scored` is told how beautiful the picture is to be. Of its text
+    encoders `most_clip_skip` layers can be skipped; None: it has none of CLIP's.
+    """
+
+    denoiser: str = ""
+    latents: str = ""
+    staged: bool = False
+    scored: bool = False
+    most_clip_skip: int | None = None
+
+
+def traits(parted: Parted) -> Traits:
+    """From the configurations of its parts; of one in pieces, as far as they are there."""
+    family = parted.family
+    denoiser = parted.parts.get(family.denoiser)
+    if denoiser is None:
+        return Traits()
+    staged = any(name in parted.parts for name in family.more_denoisers)
+    vae = parted.parts["vae"].config if "vae" in parted.parts else {}
+    channels = vae.get("latent_channels", 4)
+    alone = not staged and denoiser.config.get("in_channels", channels) == channels
+    latents = f"{family.noise} {channels!s:.20} {vae.get('scaling_factor', 0.18215)!s:.20} {vae.get('shift_factor') or 0!s:.20}"
+    scored = bool(parted.pipeline_config.get("requires_aesthetics_score"))
+    return Traits(denoiser.architecture, latents if alone else "", staged, scored, _most_clip_skip(parted))
+
+
+def _most_clip_skip(parted: Parted) -> int | None:
+    texts = [part for name, part in parted.parts.items() if name.startswith("text_encoder") and part.architecture.startswith("CLIP")]
+    layers = [part.config.get("num_hidden_layers", CLIP_LAYERS) for part in texts]
+    return min(layers) - parted.family.text_layer if layers and all(isinstance(each, int) for each in layers) else None
 
 
 def schedules(family: Family, scheduler_config: Mapping[str, Any]) -> tuple[str, ...]:

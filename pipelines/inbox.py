@@ -1,7 +1,9 @@
 """Orders to the engine from other threads, in the order in which they were given."""
 
 import queue
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from .events import Work
 
@@ -40,11 +42,21 @@ class Unload:
 
 
 @dataclass(frozen=True)
+class Draw:
+    """Make the picture, `size` (width, height), that a modifier shows of its parameters."""
+
+    ticket: str
+    modifier: str
+    params: Mapping[str, Any]
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True)
 class Close:
     pass
 
 
-Order = Submit | Cancel | Pause | Resume | Load | Unload | Close
+Order = Submit | Cancel | Pause | Resume | Load | Unload | Draw | Close
 
 
 class Inbox:

@@ -1,6 +1,6 @@
 """What may change a run besides its request's own fields: FreeU, a LoRA, a ControlNet."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +10,11 @@ from .errors import InvalidRequest, UnknownName, printable, shortened
 from .prompts.extras import extras
 
 if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image
     from torch import Tensor
 
-    from .catalog import Catalog
+    from .catalog import Catalog, ModelInfo
     from .components import Components
     from .denoise import Predict
     from .plan import Stages
@@ -43,6 +45,22 @@ class Modifier:
     """Whether the page has a switch for it; what is asked for in prompts needs none."""
     mounted: bool = False
     """Whether the page's script has a module of its own for its settings, mounted under its name."""
+    tasks: frozenset[str] | None = None
+    """The tasks that it goes with; None: all that take modifiers."""
+    denoisers: frozenset[str] | None = None
+    """diffusers' classes of denoisers that it goes with; None: all."""
+
+    def misfit(self, checkpoint: "ModelInfo", others: "Iterable[ModelInfo]") -> str:
+        """Why it can do nothing for a checkpoint, in one sentence; "" where it can. From what the catalog lists of it and of the
+        `others`, free of torch: the page leaves away what does not fit, and a job that asks for it is refused."""
+        if self.denoisers is None or checkpoint.traits.denoiser in self.denoisers:
+            return ""
+        known, found = " or ".join(sorted(self.denoisers)), checkpoint.traits.denoiser or "none"
+        return f"{self.title} goes with a denoiser that is a {known}, and that of {checkpoint.title} is {found}."
+
+    def idle(self, checkpoint: "ModelInfo", others: "Iterable[ModelInfo]") -> Mapping[str, str]:
+        """The fields of `Params` that have no effect on a checkpoint that it fits, and why, each in one sentence."""
+        return {}
 
     def check(self, params: Any, catalog: "Catalog", checkpoint: str) -> None:
         """Raises `StudioError` for parameters that name what is not there or does not go with the checkpoint; called without torch
@@ -59,6 +77,13 @@ class Modifier:
     def pictures(self, params: Any) -> Sequence[str]:
         """The pictures that it needs, as ids of blobs; they are looked for before a job is queued."""
         return ()
+
+    def draw(
+        self, params: Any, size: tuple[int, int], device: "torch.device", catalog: "Catalog", blobs: Callable[[str], bytes]
+    ) -> "Image":
+        """What it makes of its pictures before a job is sent, RGB of `size` (width, height), to be looked at; in the engine's process.
+        Raises `StudioError`."""
+        raise InvalidRequest(f"{self.title} has nothing to show.", "modifiers")
 
     def modify(self, components: "Components", params: Any, catalog: "Catalog") -> AbstractContextManager[Sequence[str] | None]:
         """Inside the context the change is in force; on leaving it, also by an exception, every component is as it was. What it gives
@@ -106,3 +131,25 @@ def check(asked: Mapping[str, Mapping[str, Any]], known: Mapping[str, Modifier])
                 rule = f"is no setting of it; its settings are: {', '.join(known[name].Params.model_fields) or 'none'}"
             raise InvalidRequest(f"{where}: {rule}; got {shortened(first.get('input'))}.", "modifiers") from None
     return parsed
+
+
+def idle(known: Mapping[str, Modifier], checkpoint: "ModelInfo", others: "Iterable[ModelInfo]") -> dict[str, str]:
+    """The modifiers that do not fit a checkpoint and the settings that have no effect on it, each with a sentence that says why, under
+    "modifiers.NAME" and "modifiers.NAME.FIELD"."""
+    found = {}
+    for name, modifier in known.items():
+        if why := modifier.misfit(checkpoint, others):
+            found[f"modifiers.{name}"] = why
+        else:
+            found |= {f"modifiers.{name}.{field}": said for field, said in modifier.idle(checkpoint, others).items()}
+    return found
+
+
+def require_fit(modifier: Modifier, request: "Request", checkpoint: "ModelInfo", catalog: "Catalog") -> None:
+    """Raises `InvalidRequest` for a modifier that does not go with the task or with the checkpoint."""
+    if modifier.tasks is not None and request.task not in modifier.tasks:
+        raise InvalidRequest(
+            f"{modifier.title} does not go with {request.task}; it goes with {', '.join(sorted(modifier.tasks))}.", "modifiers"
+        )
+    if request.ability and (why := modifier.misfit(checkpoint, catalog.checkpoints())):
+        raise InvalidRequest(why, "modifiers")

@@ -11,6 +11,9 @@ from typing import Any, Literal
 from .errors import InvalidRequest, UnknownName
 
 AUTOMATIC = "automatic"
+DTYPES = ("float32", "float16", "bfloat16")
+"""What a model's numbers may be loaded in."""
+
 
 Kind = Literal["diffusion", "cosine", "flow"]
 """What a checkpoint was trained for: noise added to the picture, the same along a cosine of continuous time (Stable Cascade), or
@@ -79,8 +82,8 @@ class SchedulerSpec:
     `eta` is the sampler's own share of fresh noise, `settings` are the fields of a request that have an effect on it, and
     `kinds` what checkpoints it can do. `discard_penultimate` takes one level more and spares the last one above 0. `unguided`
     says that it asks for estimates without guidance too (CFG++): the negative prompt counts then at any guidance.
-    `most_guidance` is what it is made for; more burns the picture. Where `calls` is not 0, prompts that change count calls of the
-    model, and this many to a step.
+    `most_guidance` is what it is made for; more burns the picture. One with `own_steps` takes as many as it needs. Where `calls` is
+    not 0, prompts that change count calls of the model, and this many to a step.
     """
 
     title: str
@@ -96,6 +99,7 @@ class SchedulerSpec:
     unguided: bool = False
     calls: int = 0
     most_guidance: float | None = None
+    own_steps: bool = False
 
     def check(self, name: str, schedule: str, kind: Kind | None = None) -> None:
         """Raises `UnknownName` or `InvalidRequest` unless the schedule goes with the row, and the row with a checkpoint of that kind."""
@@ -143,7 +147,10 @@ def _ends(title: str, sampler: str) -> SchedulerSpec:
     """A row for a sampler that takes only the ends of a schedule."""
     settings = (*FRESH, "sigma_min", "sigma_max")
     calls = 1 if sampler == "dpm_fast" else 0  # DPM adaptive calls as often as it likes
-    return SchedulerSpec(title, sampler=sampler, automatic="karras", settings=settings, eta=1.0, kinds=EVERY[:2], calls=calls)
+    own_steps = sampler == "dpm_adaptive"
+    return SchedulerSpec(
+        title, sampler=sampler, automatic="karras", settings=settings, eta=1.0, kinds=EVERY[:2], calls=calls, own_steps=own_steps
+    )
 
 
 _SIGMAS = {

@@ -43,12 +43,16 @@ class Starting:
 PLAIN = Starting()
 
 
+def source_on(source: str, device: torch.device | str) -> str:
+    """Who draws where `source` is asked for: "gpu" is the device itself where it is a CUDA one, and the CPU elsewhere, as in A1111."""
+    return "cpu" if source == "gpu" and torch.device(device).type != "cuda" else source
+
+
 def numbers_of(source: str, seed: int, device: torch.device | str) -> Numbers:
-    """The generator of a picture. "gpu" is the device's own where it is a CUDA one, and the CPU's elsewhere, as in A1111."""
+    """The generator of a picture."""
     if source == "nv":
         return Philox(seed)
-    on_device = source == "gpu" and torch.device(device).type == "cuda"
-    return torch.Generator(device if on_device else "cpu").manual_seed(seed)
+    return torch.Generator(device if source_on(source, device) == "gpu" else "cpu").manual_seed(seed)
 
 
 class Draws:

@@ -1,5 +1,6 @@
 """The modifiers in force: what all active jobs share, entered with the first of them and left with the last."""
 
+import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,8 @@ from .modifiers import Around, Modifier
 if TYPE_CHECKING:
     from .catalog import Catalog
     from .components import Components
+
+log = logging.getLogger(__name__)
 
 
 class Patches:
@@ -31,4 +34,7 @@ class Patches:
         """Leaves them all, the last entered first, also after one of them cannot be left cleanly."""
         self.around.clear()
         self.notices.clear()
-        self._entered.close()
+        try:
+            self._entered.close()
+        except Exception:
+            log.exception("A modifier could not be left cleanly")

@@ -13,7 +13,8 @@ from .chores import Chore, Encoding, Upscaling, doing
 from .components import Components
 from .denoise import Predict
 from .events import Work
-from .preview import Backdrop, Budget
+from .noise import source_on
+from .preview import Backdrop, Budget, Previewer, still
 from .request import Request
 from .samplers import Stepped
 from .starts import ENLARGING_STEPS, Developing, Material, Outcome, develop
@@ -99,6 +100,8 @@ class JobRun:
     paused: bool = False
     started: bool = False
     overtaken: int = 0
+    calls: int = 0  # predictions for its pictures
+    turn: int = 0  # the calls before it last began
     steps_done: int = 0
     material: Material | None = None
     signature: Signature | None = None
@@ -153,6 +156,11 @@ class JobRun:
         return self.steps_done + sum(run.steps for run in self.pictures)
 
     @property
+    def own_steps(self) -> bool:
+        """Whether its sampler takes as many steps as it needs, so that calls tell more than steps."""
+        return self.material is not None and any(one.spec.own_steps for one in self.material.passes)
+
+    @property
     def modifiers_key(self) -> str:
         return json.dumps(self.asked, sort_keys=True) if self.asked else ""
 
@@ -166,6 +174,26 @@ class JobRun:
     @property
     def unfinished(self) -> list[PictureRun]:
         return [run for run in self.pictures if run.outcome is None]
+
+    @property
+    def noise_source(self) -> str:
+        """Who draws its noise, on the device that it runs on."""
+        return self.request.noise_source if self.components is None else source_on(self.request.noise_source, self.components.device)
+
+    @property
+    def remarks(self) -> list[str]:
+        """What is done otherwise than it was asked for, in sentences."""
+        if self.noise_source == self.request.noise_source:
+            return []
+        return ["noise_source 'gpu' needs an NVIDIA GPU, and there is none here: the CPU draws the noise, and recipes say so."]
+
+    def frame(self, previewer: Previewer) -> bytes | None:
+        """What is developing now, as JPEG; None while no frame is due."""
+        if self.components is None:
+            return None
+        denoised = {run.picture: still(run.denoised, run.steps) for run in self.pictures if run.denoised is not None}
+        cells, backdrops = self.request.num_images_per_prompt, {run.picture: run.backdrop for run in self.pictures if run.backdrop}
+        return previewer.frame(self.budget, denoised, self.thumbnails, cells, self.components, backdrops)
 
     def release(self) -> None:
         """Lets go of the model; what has developed so far stays."""

@@ -14,6 +14,7 @@ from pipelines.errors import InvalidRequest
 from pipelines.modifiers import Modifier
 
 if TYPE_CHECKING:
+    from pipelines.catalog import ModelInfo
     from pipelines.components import Components
     from pipelines.plan import Stage, Stages
     from pipelines.request import Request
@@ -35,6 +36,10 @@ class Cascade(Modifier):
     title = "Stable Cascade decoder"
     Params = CascadeParams
     order = -10  # others go by what a pass is
+
+    def misfit(self, checkpoint: "ModelInfo", others: "Iterable[ModelInfo]") -> str:
+        """See `Modifier.misfit`."""
+        return "" if checkpoint.traits.staged else f"{self.title} is a second denoiser, and {checkpoint.title} has only one."
 
     def replan(self, stages: "Stages", request: "Request", params: CascadeParams, components: "Components") -> "Stages":
         """The pass that is told another's latents, with these steps and this guidance, and its prompts told for them."""

@@ -33,6 +33,7 @@ class FreeU(Modifier):
     name = "freeu"
     title = "FreeU"
     Params = FreeUParams
+    denoisers = frozenset({"UNet2DConditionModel"})
 
     @contextmanager
     def modify(self, components: "Components", params: FreeUParams, catalog: "Catalog") -> Iterator[None]:

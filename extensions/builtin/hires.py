@@ -109,6 +109,7 @@ class Hires(Modifier):
     name = "hires"
     title = "Hires fix"
     Params = HiresParams
+    tasks = frozenset({"txt2img", "img2img"})
     order = 10  # behind a refiner, whose pass is of the first size
 
     def modify(self, components: "Components", params: HiresParams, catalog: "Catalog") -> AbstractContextManager[None]:

@@ -41,6 +41,7 @@ class PerturbedAttention(Modifier):
     name = "pag"
     title = "Perturbed attention"
     Params = PerturbedParams
+    denoisers = frozenset({"UNet2DConditionModel"})
     order = 22
 
     def replan(self, stages: "Stages", request: "Request", params: PerturbedParams, components: "Components") -> "Stages":

@@ -4,7 +4,7 @@ Made for Stable Diffusion XL's refiner (Podell et al. 2023, https://arxiv.org/ab
 and low noise; any checkpoint that knows the same latents can take over.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from pipelines.errors import InvalidRequest
 from pipelines.modifiers import Modifier
 
 if TYPE_CHECKING:
-    from pipelines.catalog import Catalog
+    from pipelines.catalog import Catalog, ModelInfo
     from pipelines.components import Components
     from pipelines.plan import Stages
     from pipelines.request import Request
@@ -31,7 +31,7 @@ class RefinerParams(BaseModel):
         max_length=500,
         title="Refiner",
         description="The checkpoint that takes over.",
-        json_schema_extra={"choices": "checkpoints", "empty": "None"},
+        json_schema_extra={"choices": "continuing", "empty": "None"},
     )
     switch_at: float = Field(
         0.8, gt=0, le=1, title="Take over at", description="Which part of the way from noise to picture is behind it then; 1 is never."
@@ -45,11 +45,26 @@ class Refiner(Modifier):
     title = "Refiner"
     Params = RefinerParams
 
+    def misfit(self, checkpoint: "ModelInfo", others: "Iterable[ModelInfo]") -> str:
+        """See `Modifier.misfit`: another must be here that knows the same latents, and nothing besides them."""
+        if any(_continues(other, checkpoint) for other in others):
+            return ""
+        return f"{self.title} needs a second checkpoint that can take over from {checkpoint.title}, and none that is here can."
+
+    def idle(self, checkpoint: "ModelInfo", others: "Iterable[ModelInfo]") -> Mapping[str, str]:
+        """See `Modifier.idle`."""
+        if any(other.traits.scored and _continues(other, checkpoint) for other in others):
+            return {}
+        why = "No checkpoint that could take over is told of it."
+        return {"aesthetic_score": why, "negative_aesthetic_score": why}
+
     def check(self, params: RefinerParams, catalog: "Catalog", checkpoint: str) -> None:
         """Raises `InvalidRequest` where none is chosen, `UnknownName`, or `CheckpointError` for one that cannot be used."""
         if not params.checkpoint:
             raise InvalidRequest("Choose the checkpoint that takes over, or switch the refiner off.", "modifiers")
-        catalog.checkpoint(params.checkpoint)
+        first, then = catalog.checkpoint(checkpoint), catalog.checkpoint(params.checkpoint)
+        if first.name != then.name and not _continues(then, first):
+            raise InvalidRequest(f"checkpoint {then.name!r} cannot take over from {first.name!r}: it knows other latents.", "modifiers")
 
     def replan(self, stages: "Stages", request: "Request", params: RefinerParams, components: "Components") -> "Stages":
         """Behind the last pass of the checkpoint itself: one that continues it, told the same prompts by its own encoders."""
@@ -73,6 +88,11 @@ class Refiner(Modifier):
         )
         then = replace(first, start="continued", model=params.checkpoint, since=params.switch_at)
         return (*before, retold, first, then, *stages[place + 1 :])
+
+
+def _continues(then: "ModelInfo", first: "ModelInfo") -> bool:
+    same = then.traits.latents == first.traits.latents != ""
+    return same and then.name != first.name and then.broken is None
 
 
 @hookimpl

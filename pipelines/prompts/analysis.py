@@ -4,13 +4,14 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from difflib import get_close_matches
+from itertools import chain, islice
 from typing import Any, Protocol
 
 from ..errors import InvalidRequest, StudioError, printable
 from . import compel_syntax
 from .clip_tokenizer import Marks
 from .editing import Edited, Timeline
-from .expand import expand, is_dynamic
+from .expand import Choice, choices, expand, is_dynamic
 from .extras import extras, taken_out
 from .grammar import composed, schedule
 from .tokens import Chunk, chunks
@@ -18,13 +19,16 @@ from .traced import Traced
 from .tree import ExtraNetwork, Notice, Part, Span, Syntax, Timed
 from .wildcards import Wildcards
 
-_ENTRIES = 16
-"""Of a prompt that changes more often, the first so many texts are counted in tokens."""
+_READ = 200_000
+"""Characters of all the different texts that a prompt becomes: those beyond are not counted in tokens, nor shown, but the first is."""
+_SPANS = 2000
+"""Of a prompt with more pieces, the first so many are told."""
 _CLOSES = {")": "(", "]": "["}
 _BRACKET = re.compile(r"\\.|[()\[\]]", re.DOTALL)
 _BREAK = re.compile(r"\bBREAK\b")
-_WILDCARD = re.compile(r"__(?![\s_])((?:(?!__)[\w\-./* ?])+)(?<!\s)__")
 _MATTERS = 100
+_Key = tuple[int, ...]
+_Stretch = tuple[int, int, float]
 
 
 class Tokenizer(Protocol):
@@ -53,49 +57,71 @@ def analyse(
     """JSON for the prompt box. Positions count the characters (code points) of `text`; steps count from 1, and both ends of
     a range of steps belong to it.
 
-    `timeline`: for each text the prompt becomes (the first 16): `from`, `until`, `tokens`, and `parts` with `weight`, `kind`
-    and `chunks` (`tokens`, `room`, `start`, `end`). `spans`: what is read, with `weight` and `steps` (ranges). `networks`:
-    with `known` and names `near`. `embeddings`: those found, with `vectors`. `unbalanced`: brackets without a partner.
-    `notices`: sentences with `start` and `end`. `dynamic`: whether wildcards or variants are still to be chosen.
+    `timeline`: for each text the prompt becomes (the first ones, where they are very long; `texts` says how many there are): `from`,
+    `until`, `tokens`, and `parts` with `weight`, `kind` and `chunks` (`tokens`, `room`, `start`, `end`). `spans`: what is read in
+    those, with `weight` and `steps` (ranges). `networks`: with `known` and names `near`. `embeddings`: those found, with `vectors`.
+    `unbalanced`: brackets without a partner. `notices`: sentences with `start` and `end`. `dynamic`: whether wildcards or variants
+    are still to be chosen: the `choices` (`expand.Choice`), which are taken for words by all the rest. `..._left`: how many more.
     """
-    read = schedule(text, steps, syntax, compose=compose, comments=comments)
+    dynamic, chosen, amiss = _dynamic(text, wildcards)
+    read = schedule(_settled(text, chosen), steps, syntax, compose=compose, comments=comments)
     stripped = taken_out(text, comments)[0]
     networks = extras(text, syntax, comments)[1]
-    dynamic, notices = _dynamic(text, wildcards)
-    notices += [*_networks_amiss(networks, loras), *_amiss(stripped, read, syntax, compose, dynamic)]
+    notices = islice(chain(amiss, _networks_amiss(networks, loras), _amiss(stripped, read, syntax, compose, dynamic)), _MATTERS)
     timeline, found = _timeline(read, tokenizer, embeddings or {}, syntax)
+    spans, spans_left = _spans(read[: len(timeline)])
     return {
         "syntax": syntax,
         "steps": steps,
         "tokens": max(entry["tokens"] for entry in timeline),
         "timeline": timeline,
         "texts": len(read),
-        "spans": _spans(read),
+        "spans": spans,
+        "spans_left": spans_left,
         "networks": [_network(network, loras) for network in networks[:_MATTERS]],
         "embeddings": found,
         "unbalanced": _unbalanced(stripped, syntax)[:_MATTERS],
         "dynamic": dynamic,
-        "notices": [asdict(notice) | {"sentence": printable(notice.sentence)} for notice in notices[:_MATTERS]],
+        "choices": [asdict(choice) | {"name": printable(choice.name)} for choice in chosen[:_SPANS]],
+        "choices_left": max(0, len(chosen) - _SPANS),
+        "notices": [asdict(notice) | {"sentence": printable(notice.sentence)} for notice in notices],
     }
 
 
 def _timeline(
     read: tuple[Timed, ...], tokenizer: Tokenizer, embeddings: Mapping[str, int], syntax: Syntax
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    entries, found, begin = [], {}, 1
-    for timed in read[:_ENTRIES]:
-        parts = []
-        for part in timed.parts:
-            cut = chunks(part, tokenizer, tokenizer.marks, embeddings, sentences=syntax == "compel")
-            places = _Places(part, tokenizer)
-            said = [_chunk(chunk, places) for chunk in cut]
-            parts.append({"weight": part.weight, "kind": part.kind, "chunks": said})
-            for name, vectors, start, end in _embeddings(cut, places, tokenizer):
-                found[start] = {"name": name, "vectors": vectors, "start": start, "end": end}
-        tokens = max(sum(chunk["tokens"] for chunk in part["chunks"]) for part in parts)
-        entries.append({"from": begin, "until": timed.until, "tokens": tokens, "parts": parts})
+    entries: list[dict[str, Any]] = []
+    found: dict[int, dict[str, Any]] = {}
+    known: dict[_Key, list[dict[str, Any]]] = {}
+    begin, left = 1, _READ
+    for timed in read:
+        key = _key(timed)
+        if key not in known:
+            left -= sum(len(span.text) for span in _all(timed))
+            if left < 0 and known:
+                break
+            known[key] = [_part(part, tokenizer, embeddings, syntax, found) for part in timed.parts]
+        tokens = max(sum(chunk["tokens"] for chunk in part["chunks"]) for part in known[key])
+        entries.append({"from": begin, "until": timed.until, "tokens": tokens, "parts": known[key]})
         begin = timed.until + 1
     return entries, [found[start] for start in sorted(found)][:_MATTERS]
+
+
+def _part(
+    part: Part, tokenizer: Tokenizer, embeddings: Mapping[str, int], syntax: Syntax, found: dict[int, dict[str, Any]]
+) -> dict[str, Any]:
+    """A part with its chunks; embeddings in it are added to `found`, by where they stand."""
+    cut = chunks(part, tokenizer, tokenizer.marks, embeddings, sentences=syntax == "compel")
+    places = _Places(part, tokenizer)
+    for name, vectors, start, end in _embeddings(cut, places, tokenizer):
+        found[start] = {"name": name, "vectors": vectors, "start": start, "end": end}
+    return {"weight": part.weight, "kind": part.kind, "chunks": [_chunk(chunk, places) for chunk in cut]}
+
+
+def _key(timed: Timed) -> _Key:
+    """The same for entries of one schedule that say the same: what is said again is the same object there."""
+    return tuple(id(part.sections) for part in timed.parts)
 
 
 def lengths(
@@ -109,12 +135,16 @@ def lengths(
     compose: bool = True,
     wildcards: Wildcards | None = None,
 ) -> tuple[int, int] | None:
-    """The fewest and the most tokens that a text with wildcards or variants becomes with these seeds; None where it is not
-    dynamic, or an expansion fails."""
+    """The fewest and the most tokens that a text with wildcards or variants becomes with these seeds (with the first ones, where it
+    becomes very long); None where it is not dynamic, or an expansion fails."""
     try:
         if not is_dynamic(text):
             return None
-        expanded = {expand(text, seed, wildcards or Wildcards()) for seed in seeds}
+        expanded: set[str] = set()
+        for seed in seeds:
+            expanded.add(expand(text, seed, wildcards or Wildcards()))
+            if sum(map(len, expanded)) > _READ:
+                break
     except StudioError:
         return None
     found = []
@@ -155,19 +185,26 @@ def _embeddings(cut: tuple[Chunk, ...], places: _Places, tokenizer: Tokenizer) -
             yield name, vectors, *places.of(chunk.origins[position - 1], len(tokenizer(name)))
 
 
-def _spans(read: tuple[Timed, ...]) -> list[dict[str, Any]]:
-    steps: dict[tuple[int, int, float], list[list[int]]] = {}
+def _spans(read: tuple[Timed, ...]) -> tuple[list[dict[str, Any]], int]:
+    """The first `_SPANS` pieces, and how many more there are."""
+    here: dict[_Key, set[_Stretch]] = {}
+    for timed in read:
+        if (key := _key(timed)) not in here:
+            here[key] = {(*stretch, span.weight) for span in _all(timed) for stretch in span.stretches()}
+    said = sorted(set().union(*here.values()))
+    steps: dict[_Stretch, list[list[int]]] = {stretch: [] for stretch in said[:_SPANS]}
+    told = {key: [stretch for stretch in stretches if stretch in steps] for key, stretches in here.items()}
     begin = 1
     for timed in read:
-        here = {(*stretch, span.weight) for span in _all(timed) for stretch in span.stretches()}
-        for key in here:
-            ranges = steps.setdefault(key, [])
+        for stretch in told[_key(timed)]:
+            ranges = steps[stretch]
             if ranges and ranges[-1][1] == begin - 1:
                 ranges[-1][1] = timed.until
             else:
                 ranges.append([begin, timed.until])
         begin = timed.until + 1
-    return [{"start": start, "end": end, "weight": weight, "steps": steps[start, end, weight]} for start, end, weight in sorted(steps)]
+    spans = [{"start": start, "end": end, "weight": weight, "steps": ranges} for (start, end, weight), ranges in steps.items()]
+    return spans, len(said) - len(spans)
 
 
 def _all(timed: Timed) -> Iterator[Span]:
@@ -199,20 +236,30 @@ def _networks_amiss(networks: Collection[ExtraNetwork], loras: Collection[str]) 
             yield Notice(network.notice, network.start, network.end)
 
 
-def _dynamic(text: str, wildcards: Wildcards | None) -> tuple[bool, list[Notice]]:
+def _dynamic(text: str, wildcards: Wildcards | None) -> tuple[bool, list[Choice], list[Notice]]:
+    """Whether anything is to be chosen, what that is, and what is amiss with it."""
     try:
-        dynamic = is_dynamic(text)
+        chosen = list(choices(text, wildcards))
     except InvalidRequest as error:
-        return True, [Notice(str(error), 0, len(text))]
+        return True, [], [Notice(str(error), 0, len(text))]
     notices = []
-    for match in _WILDCARD.finditer(text) if wildcards is not None else ():
-        try:
-            wildcards.values(match.group(1))
-        except StudioError as error:
-            notices.append(Notice(str(error), match.start(), match.end()))
-        if len(notices) == _MATTERS:
-            break
-    return dynamic, notices
+    for choice in chosen if wildcards is not None else ():
+        if choice.name and not choice.options and len(notices) < _MATTERS:
+            try:
+                wildcards.values(choice.name)
+            except StudioError as error:
+                notices.append(Notice(str(error), choice.start, choice.end))
+    return bool(chosen), chosen, notices
+
+
+def _settled(text: str, chosen: Iterable[Choice]) -> str:
+    """The text with a word as long in the place of each choice, so that what stands around it is read as it will be."""
+    pieces, position = [], 0
+    for choice in chosen:
+        if choice.depth == 0:
+            pieces += [text[position : choice.start], "x" * (choice.end - choice.start)]
+            position = choice.end
+    return "".join([*pieces, text[position:]])
 
 
 def _amiss(text: Traced, read: tuple[Timed, ...], syntax: Syntax, compose: bool, dynamic: bool) -> Iterator[Notice]:

@@ -143,6 +143,8 @@ class Words:
         return Found(self._as_word(position, end), end)
 
     def _as_word(self, start: int, end: int) -> Word:
+        if "\\" not in self.text.text[start:end]:
+            return Word(tuple(self.text.pieces(start, end)))
         word = self.text.slice(start, end)
         word = word.replaced(_ESCAPE.finditer(word.text))
         return Word(tuple(word.pieces(0, len(word.text))))

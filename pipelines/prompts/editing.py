@@ -1,6 +1,7 @@
 """Prompt editing as A1111 reads it: `[from:to:when]`, `[to:when]`, `[from::when]` and the alternation `[a|b|c]`."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -75,6 +76,9 @@ class Edited:
         """False where A1111's grammar does not fit and nothing is edited."""
         if not self.understood:
             self._choices.clear()
+        self._whens = sorted({choice.when for choice in self._choices.values() if choice.when is not None})
+        self._lengths = sorted({len(choice.options) for choice in self._choices.values() if choice.when is None})
+        self._known: dict[tuple[int, ...], Traced] = {}
 
     def ends(self) -> list[int]:
         """The steps at which what the prompt says may end, ascending, the last of the pass included."""
@@ -87,8 +91,13 @@ class Edited:
         return sorted(steps)
 
     def at(self, step: int) -> Traced:
-        """The text at a step, counted from 1."""
-        return Traced(self._pieces(step)) if self._choices else self._text
+        """The text at a step, counted from 1; the same object at steps that say the same."""
+        if not self._choices:
+            return self._text
+        key = (bisect_left(self._whens, step), *((step - 1) % length for length in self._lengths))
+        if key not in self._known:
+            self._known[key] = Traced(self._pieces(step))
+        return self._known[key]
 
     def _pieces(self, step: int) -> Iterator[Piece]:
         index, inside = 0, []

@@ -66,11 +66,9 @@ class TextEncoder:
         return Encoded(torch.cat(states, dim=1).to(self.dtype), None if pooled is None else pooled.to(self.dtype))
 
     def _check(self) -> None:
-        layers = int(self.module.config.num_hidden_layers)
-        if self.clip_skip >= layers - (not self.normed):
-            raise InvalidRequest(
-                f"clip_skip must be less than {layers - (not self.normed)} for this text encoder; got {self.clip_skip}.", "clip_skip"
-            )
+        most = int(self.module.config.num_hidden_layers) - (1 if self.normed else 2)
+        if self.clip_skip > most:
+            raise InvalidRequest(f"clip_skip must be at most {most} for this text encoder; got {self.clip_skip}.", "clip_skip")
 
     def _output(self, chunk: Chunk, hidden: tuple[int, int] | None = None) -> Any:
         """The encoder's answer; it does not look at the positions from `hidden[0]` up to `hidden[1]`."""

@@ -3,11 +3,11 @@
 import math
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ..errors import InvalidRequest
+from ..errors import InvalidRequest, StudioError
 from .wildcards import Wildcards
 
 LONGEST = 100_000
@@ -22,6 +22,8 @@ _WEIGHT = re.compile(r"\s*(\d{1,6}(?:\.\d{0,6})?|\.\d{1,6})\s*::")
 
 class _Wildcard(NamedTuple):
     name: str
+    start: int = 0
+    end: int = 0
 
 
 class _Option(NamedTuple):
@@ -35,6 +37,8 @@ class _Variants:
     low: int = 1
     high: int | None = 1  # None for as many as there are
     joiner: str = ", "
+    start: int = 0
+    end: int = 0
 
 
 _Node = str | _Wildcard | _Variants
@@ -72,6 +76,46 @@ def expand(text: str, seed: int, wildcards: Wildcards | None = None) -> str:
     return "".join(said)
 
 
+@dataclass(frozen=True)
+class Choice:
+    """Something in a text that `expand` chooses: from `start` to `end`, `depth` others around it.
+
+    It takes `low` to `high` (None: as many as there are) of `options`, which are those of the wildcard `name` where that is not "".
+    """
+
+    start: int
+    end: int
+    depth: int
+    name: str
+    options: int
+    low: int
+    high: int | None
+
+
+def choices(text: str, wildcards: Wildcards | None = None) -> Iterator[Choice]:
+    """Everything that `expand` chooses in a text, as it is typed, outer ones first. A wildcard that cannot be read has 0 options.
+    Raises `InvalidRequest` for braces that lie too deep."""
+    known = wildcards or Wildcards()
+    work: list[tuple[_Node, int]] = [(node, 0) for node in reversed(_parsed(text))]
+    while work:
+        node, depth = work.pop()
+        if isinstance(node, _Wildcard):
+            yield Choice(node.start, node.end, depth, node.name, _offered(node, known), 1, 1)
+        elif isinstance(node, _Variants):
+            several = _several_of_one(node)
+            offered = _offered(several, known) if several else len(node.options)
+            yield Choice(node.start, node.end, depth, several.name if several else "", offered, node.low, node.high)
+            inside = () if several else (inner for option in reversed(node.options) for inner in reversed(option.nodes))
+            work.extend((inner, depth + 1) for inner in inside)
+
+
+def _offered(wildcard: _Wildcard, wildcards: Wildcards) -> int:
+    try:
+        return len(wildcards.values(wildcard.name))
+    except StudioError:
+        return 0
+
+
 def is_dynamic(text: str) -> bool:
     """Whether `expand` would change the text."""
     return not all(isinstance(node, str) for node in _parsed(text))
@@ -87,11 +131,9 @@ def _line(node: _Wildcard, draw: random.Random, wildcards: Wildcards) -> list[_N
 
 
 def _chosen(variants: _Variants, draw: random.Random, wildcards: Wildcards) -> list[_Node]:
-    options = variants.options
-    many = variants.low != 1 or variants.high != 1
-    if many and len(options) == 1 and len(options[0].nodes) == 1 and isinstance(options[0].nodes[0], _Wildcard):
-        # Several of one wildcard are several different lines.
-        options = [_Option(1.0, _parsed(line)) for line in wildcards.values(options[0].nodes[0].name)]
+    options, several = variants.options, _several_of_one(variants)
+    if several:
+        options = [_Option(1.0, _parsed(line)) for line in wildcards.values(several.name)]
     high = len(options) if variants.high is None else variants.high
     low, high = sorted((min(variants.low, len(options)), min(high, len(options))))
     nodes: list[_Node] = []
@@ -99,6 +141,13 @@ def _chosen(variants: _Variants, draw: random.Random, wildcards: Wildcards) -> l
         nodes.extend([variants.joiner] if number else [])
         nodes.extend(option.nodes)
     return nodes
+
+
+def _several_of_one(variants: _Variants) -> _Wildcard | None:
+    """The wildcard of which several are asked for: those are several different lines."""
+    nodes = variants.options[0].nodes
+    alone = len(variants.options) == 1 and len(nodes) == 1 and (variants.low, variants.high) != (1, 1)
+    return nodes[0] if alone and isinstance(nodes[0], _Wildcard) else None
 
 
 def _picked(options: Sequence[_Option], count: int, draw: random.Random) -> list[_Option]:
@@ -117,20 +166,22 @@ def _below(count: int, draw: random.Random) -> int:
 def _parsed(text: str) -> list[_Node]:
     """The text as nodes, by a stack instead of calls."""
     stack: list[list[list[_Node]]] = [[[]]]
+    opened: list[int] = []
     for match in _TOKEN.finditer(text):
         token = match.group()
         options = stack[-1]
         if token == "{":
             stack.append([[]])
+            opened.append(match.start())
             if len(stack) > _DEEPEST_BRACES + 1:
                 raise InvalidRequest(f"Braces may lie {_DEEPEST_BRACES} deep in one another; these lie deeper.", "prompt")
         elif token == "}" and len(stack) > 1:
             stack.pop()
-            stack[-1][-1].extend(_variants(options))
+            stack[-1][-1].extend(_variants(options, opened.pop(), match.end()))
         elif token == "|" and len(stack) > 1:
             options.append([])
         elif len(token) > 4 and token.startswith("__"):
-            options[-1].append(_Wildcard(token[2:-2]))
+            options[-1].append(_Wildcard(token[2:-2], *match.span()))
         else:
             options[-1].append(token)
     while len(stack) > 1:
@@ -139,10 +190,10 @@ def _parsed(text: str) -> list[_Node]:
     return _merged(stack[0][0])
 
 
-def _variants(options: list[list[_Node]]) -> list[_Node]:
+def _variants(options: list[list[_Node]], start: int, end: int) -> list[_Node]:
     """What stands between two braces: a choice, or, where it offers none, what was typed."""
     options = [_merged(option) for option in options]
-    variants = _Variants()
+    variants = _Variants(start=start, end=end)
     first = options[0][0] if options[0] and isinstance(options[0][0], str) else ""
     head = first.split("$$", 2)
     count = _COUNT.match(head[0]) if len(head) > 1 else None

@@ -34,7 +34,7 @@ def schedule(
     """
     check_syntax(syntax)
     if steps < 1:
-        raise InvalidRequest(f"A prompt is read for at least 1 step; got {steps}.", "num_inference_steps")
+        raise InvalidRequest(f"num_inference_steps must be at least 1; got {steps}.", "num_inference_steps")
     traced, _ = taken_out(text, comments)
     if syntax == "compel":
         return (Timed(steps, compel_syntax.read(traced).parts),)

@@ -14,15 +14,18 @@ class Traced:
     __slots__ = ("_offsets", "_sources", "text")
 
     def __init__(self, pieces: Iterable[Piece]) -> None:
-        kept = [piece for piece in pieces if piece[0]]
-        self.text = "".join(text for text, _ in kept)
+        kept: list[str] = []
         self._offsets: list[int] = []
         self._sources: list[int] = []
-        offset = 0
-        for text, source in kept:
-            self._offsets.append(offset)
-            self._sources.append(source)
-            offset += len(text)
+        offset, follows = 0, -1
+        for text, source in pieces:
+            if text and source != follows:  # pieces that go on where the one before ends are one
+                self._offsets.append(offset)
+                self._sources.append(source)
+            if text:
+                kept.append(text)
+                offset, follows = offset + len(text), source + len(text)
+        self.text = "".join(kept)
 
     def source(self, index: int) -> int:
         """Where the character at `index` stands in the typed text."""

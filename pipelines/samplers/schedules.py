@@ -219,5 +219,5 @@ def _span(model: Trained, settings: SamplerSettings) -> Span:
         field = "sigma_min" if settings.sigma_min else "sigma_max"
         raise InvalidRequest(f"{field} leaves no noise levels: they would go from {span.high:g} to {span.low:g}.", field)
     if model.kind == "flow" and span.high > 1:
-        raise InvalidRequest(f"sigma_max of a flow checkpoint is at most 1; got {span.high:g}.", "sigma_max")
+        raise InvalidRequest(f"sigma_max must be at most 1 for a flow checkpoint; got {span.high:g}.", "sigma_max")
     return span

@@ -69,7 +69,7 @@ def test_clip_skip_is_the_earlier_layer_normalised(pipeline: StableDiffusionPipe
 
 
 def test_clip_skip_beyond_the_encoder_is_a_sentence(pipeline: StableDiffusionPipeline) -> None:
-    with pytest.raises(InvalidRequest, match=r"less than 3 .*got 3") as caught:
+    with pytest.raises(InvalidRequest, match=r"at most 2 .*got 3") as caught:
         encoded(parts_of(pipeline), "a cat", 3)
     assert caught.value.field == "clip_skip"
 

@@ -1,6 +1,7 @@
 """Upscaling as a task: the upscaler alone, and the redrawing in tiles after it."""
 
 import io
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,9 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from extensions.builtin.freeu import FreeU
 from pipelines import infotext
+from pipelines.components import Components
 from pipelines.errors import InvalidRequest
-from pipelines.events import Cancelled, Decoded, Developed, Failed, Step
+from pipelines.events import Cancelled, Decoded, Developed, Failed, Loading, Step
+from pipelines.recipe import from_picture
 from pipelines.request import parse
 from pipelines.rounds import tiles
 from tests.pipelines.engines import Blobs, Shelf, engine, latents, of, request, run, toy
@@ -124,3 +128,48 @@ def test_its_text_gives_all_settings_back() -> None:
     said = infotext.parse(infotext.write(asked, asked.seed)).draft
     for name in ("task", "scale", "upscaler", "strength", "overlap", "width", "height"):
         assert said.get(name, type(asked).model_fields[name].default) == getattr(asked, name)
+
+
+class Counting(WithUpscalers):
+    """Knows what was read, and what was to be read ahead."""
+
+    def __init__(self, folder: Path, **models: object) -> None:
+        super().__init__(folder, **models)
+        self.read: list[str] = []
+
+    def acquire(self, checkpoint: str, vae: str = "automatic") -> AbstractContextManager[Components]:
+        self.read.append(checkpoint)
+        return super().acquire(checkpoint, vae)
+
+    def ahead(self, target: tuple[str, str] | None) -> None:
+        self.read += [target[0]] if target else []
+
+
+@pytest.mark.parametrize("upscaler", ["lanczos", "sharp.safetensors"])
+def test_without_redrawing_no_checkpoint_is_read(tmp_path: Path, upscaler: str) -> None:
+    shelf(tmp_path)
+    counting, blobs = Counting(tmp_path / "models"), Blobs()  # there is not even one
+    asked = [request("upscale", image=blobs.add(noise()), upscaler=upscaler, scale=2, seed=seed) for seed in (1, 2)]
+    events = run(engine(counting, blobs), *asked)
+    assert counting.read == [] and len(of(events, Decoded)) == 2
+    assert not of(events, Failed) and not of(events, Loading)
+    recipe = from_picture(of(events, Decoded)[0].data).recipe
+    assert recipe is not None and recipe.hashes == {} and recipe.request["checkpoint"] == "toy"
+
+
+def test_with_redrawing_it_is_read_and_the_pictures_beside_it_are_as_they_were(tmp_path: Path) -> None:
+    shelf(tmp_path)
+    counting, blobs = Counting(tmp_path / "models", toy=toy(tmp_path)), Blobs()
+    image = blobs.add(noise())
+    asked = [request("upscale", image=image, scale=2, strength=strength) for strength in (0.0, 0.5, 0.0)]
+    events = run(engine(counting, blobs), *asked, request())
+    assert set(counting.read) == {"toy"} and not of(events, Failed)
+    assert len(of(events, Decoded)) == 4 and {event.job for event in of(events, Loading)} == {"1", "3"}
+
+
+def test_modifiers_mean_nothing_where_no_checkpoint_is_needed(tmp_path: Path) -> None:
+    shelf(tmp_path)
+    counting, blobs = Counting(tmp_path / "models"), Blobs()
+    asked = request("upscale", image=blobs.add(noise()), modifiers={"freeu": {}})
+    events = run(engine(counting, blobs, {"freeu": FreeU()}), asked)
+    assert of(events, Decoded) and not of(events, Failed)

@@ -10,6 +10,7 @@ from diffusers import StableCascadeCombinedPipeline, StableCascadeUNet
 from diffusers.loaders.single_file_utils import convert_stable_cascade_unet_single_file_to_diffusers
 from safetensors.torch import load_file, save_file
 
+from pipelines import headers
 from pipelines.catalog import Catalog
 from pipelines.components import Components
 from pipelines.errors import CheckpointError
@@ -197,3 +198,26 @@ def test_the_published_configurations_are_read_off_their_shapes(stage: str) -> N
     with torch.device("meta"):
         made = StableCascadeUNet(**inferred).state_dict()
     assert {name: tensor.shape for name, tensor in made.items()} == {name: tensor.shape for name, tensor in state.items()}
+
+
+@pytest.mark.parametrize("layout", ["stages", "folders"])
+def test_a_listing_reads_every_header_once(tmp_path: Path, parts: dict[str, Any], monkeypatch: pytest.MonkeyPatch, layout: str):
+    if layout == "stages":
+        cascade_single.save_stages(tmp_path)
+    else:
+        (tmp_path / "checkpoints").mkdir()
+        save_halves(tmp_path / "checkpoints", parts)
+    opened: list[Path] = []
+    read = headers.read
+
+    def counted(path: Path, label: str = "") -> headers.Header:
+        opened.append(path)
+        return read(path, label)
+
+    monkeypatch.setattr(headers, "read", counted)
+    catalog = Catalog([tmp_path])
+    [info] = catalog.checkpoints()
+    assert info.broken is None
+    assert len(opened) == len(set(opened)) == (4 if layout == "stages" else 5)
+    catalog.read(info)
+    assert len(opened) == len(set(opened)), "taking it apart to load it needs no more"

@@ -98,3 +98,40 @@ def test_wildcards_are_looked_up(tmp_path: Path) -> None:
     assert [(notice["start"], notice["sentence"]) for notice in found["notices"]] == [
         (11, "There is no wildcard named '__color__'; like it are: colour.")
     ]
+
+
+def test_what_is_left_to_chance_is_told_as_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "colour.txt").write_text("red\ngreen\n# a remark\nblue\n")
+    text = "a __colour__ {cat|{big|small} dog} {1-2$$x|y|z} {2$$__colour__} {alone}"
+    found = shown(text, wildcards=Wildcards([tmp_path]))
+    facts = ("depth", "name", "options", "low", "high")
+    told = [(text[one["start"] : one["end"]], *(one[fact] for fact in facts)) for one in found["choices"]]
+    assert told == [
+        ("__colour__", 0, "colour", 3, 1, 1),
+        ("{cat|{big|small} dog}", 0, "", 2, 1, 1),
+        ("{big|small}", 1, "", 2, 1, 1),
+        ("{1-2$$x|y|z}", 0, "", 3, 1, 2),
+        ("{2$$__colour__}", 0, "colour", 3, 2, 2),
+    ]
+    assert found["notices"] == [] and found["choices_left"] == 0
+
+
+def test_a_choice_does_not_hide_the_schedule_around_it() -> None:
+    found = shown("{a|b} [cat:dog:0.5]")
+    assert [(entry["from"], entry["until"]) for entry in found["timeline"]] == [(1, 10), (11, 20)]
+
+
+def test_every_text_of_a_prompt_that_changes_often_is_counted() -> None:
+    text = "".join(f"[cat:{'dog ' * (step % 5)}:{step}]" for step in range(1, 40))
+    found = shown(text, 40)
+    assert len(found["timeline"]) == found["texts"] == 40
+    alternating = shown("[a cat|a big dog]", 40)
+    assert [entry["tokens"] for entry in alternating["timeline"]] == [2, 3] * 20
+
+
+def test_what_is_too_long_to_be_shown_is_counted() -> None:
+    text = "word " * 15_000 + "".join(f"[a:b:{step}]" for step in range(1, 10))
+    found = shown(text, 20)
+    assert found["texts"] == 10 > len(found["timeline"]) >= 2
+    many = shown("(a:1.2) b " * 3000)
+    assert len(many["spans"]) + many["spans_left"] == 6000 and many["spans_left"] > 0

@@ -198,9 +198,9 @@ def test_embeddings_that_do_not_fit_are_told(toy: Any) -> None:
 
 def test_too_many_layers_skipped(toy: Any) -> None:
     (pieces,) = cut("a", toy[1])
-    with pytest.raises(InvalidRequest, match=r"clip_skip must be less than 3 .* got 3"):
+    with pytest.raises(InvalidRequest, match=r"clip_skip must be at most 2 .* got 3"):
         reader(toy, clip_skip=3).encode(pieces)
-    with pytest.raises(InvalidRequest, match=r"clip_skip must be less than 2 .* got 2"):
+    with pytest.raises(InvalidRequest, match=r"clip_skip must be at most 1 .* got 2"):
         reader(toy, clip_skip=2, normed=False).encode(pieces)
 
 

@@ -216,5 +216,5 @@ def test_spans_know_where_they_stood() -> None:
 def test_unknown_syntax_and_no_steps_are_told() -> None:
     with pytest.raises(UnknownName, match="'nai'"):
         schedule("a", 10, "nai")  # type: ignore[arg-type]
-    with pytest.raises(InvalidRequest, match="at least 1 step; got 0"):
+    with pytest.raises(InvalidRequest, match="num_inference_steps must be at least 1; got 0"):
         schedule("a", 0)

@@ -195,7 +195,7 @@ def test_what_a_flow_checkpoint_cannot_do_is_a_sentence():
     for schedule in ("align_your_steps", "turbo", "lcm"):
         with pytest.raises(InvalidRequest, match="does not go with a flow checkpoint; it takes: automatic, karras"):
             levels_of(SCHEDULERS["euler"], schedule, 4, model)
-    with pytest.raises(InvalidRequest, match="sigma_max of a flow checkpoint is at most 1; got 3"):
+    with pytest.raises(InvalidRequest, match="sigma_max must be at most 1 for a flow checkpoint; got 3"):
         levels_of(SCHEDULERS["euler"], "karras", 4, model, SamplerSettings(sigma_max=3))
 
 
