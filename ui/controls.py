@@ -35,7 +35,9 @@ class Form:
         self._lists: dict[str, dict[str, Any]] = {}  # by control: the list it shares with others, and whether it may be empty
         self._unset: dict[str, dict[str, Any]] = {}  # by control: the number that stands for none, and the word for it
         self._choices = choices
-        self._modifiers = modifiers
+        self._modifiers = (
+            {} if "modifiers" in request.unused else {name: each for name, each in modifiers.items() if _goes_with(each, request)}
+        )
         self._start = start
 
     def place(self, *places: str) -> None:
@@ -70,11 +72,10 @@ class Form:
 
     def mounted(self) -> list[tuple[str, str]]:
         """(name, title) of the modifiers whose settings the page's script shows."""
-        taken = {} if "modifiers" in self.request.unused else self._modifiers
-        return [(name, modifier.title) for name, modifier in taken.items() if modifier.mounted]
+        return [(name, modifier.title) for name, modifier in self._modifiers.items() if modifier.mounted]
 
     def has_modifiers(self) -> bool:
-        return "modifiers" not in self.request.unused and any(modifier.shown for modifier in self._modifiers.values())
+        return any(modifier.shown for modifier in self._modifiers.values())
 
     def has(self, place: str) -> bool:
         """Whether there is still a field to be shown at this place."""
@@ -115,6 +116,10 @@ class Form:
             self._unset[key] = {"value": field.json_schema_extra["unset"], "word": field.json_schema_extra["word"]}
         self.controls[key] = component(name, field, value, choices, elem_id=self.element(key))
         self._places[key] = place
+
+
+def _goes_with(modifier: Modifier, request: type[Request]) -> bool:
+    return modifier.tasks is None or request.model_fields["task"].default in modifier.tasks
 
 
 def place_of(field: FieldInfo) -> str:

@@ -84,9 +84,18 @@ def column(form: Form, source: Callable[[Form], None] | None = None) -> None:
 
 @contextmanager
 def fold(form: Form, name: str, title: str) -> Iterator[None]:
-    """A group that is folded until it is wanted."""
-    with gr.Accordion(title, open=False, elem_id=f"{form.name}-fold-{name}", elem_classes="sl-fold"):
-        yield
+    """A group that is folded until it is wanted.
+
+    Not Gradio's accordion: that one draws its controls only when it is opened, and what somebody types into a control in the
+    instant in which it is drawn is lost.
+    """
+    place = f"{form.name}-fold-{name}"
+    attributes = f'type="button" aria-expanded="false" aria-controls="{place}-body" data-fold="{name}" data-tab="{form.name}"'
+    head = f'<button class="sl-fold-head" {attributes}><span class="sl-fold-title">{html.escape(title)}</span></button>'
+    with gr.Column(elem_id=place, elem_classes="sl-fold", min_width=0):
+        gr.HTML(head, apply_default_css=False, elem_classes="sl-mount")
+        with gr.Column(elem_id=f"{place}-body", elem_classes="sl-fold-body", min_width=0):
+            yield
 
 
 def mount(place: str, form: Form | None = None, *, tag: str = "div", **data: str) -> None:

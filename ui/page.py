@@ -59,6 +59,7 @@ def choices_of(models: Mapping[str, Any], schedulers: Mapping[str, Any]) -> Choi
     lists = {**schedulers, **{kind: models[kind] for kind in ("checkpoints", "vaes", "upscalers")}}
     shared = {kind: [(each["title"] or each["name"], each["name"]) for each in listed] for kind, listed in lists.items()}
     own = {"scheduler": shared["schedulers"], "schedule": shared["schedules"], "checkpoint": shared["checkpoints"]}
+    own["continuing"] = shared["checkpoints"]
     return {**shared, **own, "vae": [("Automatic", "automatic"), *shared["vaes"]]}
 
 

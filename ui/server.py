@@ -40,6 +40,7 @@ LAUNCH: Mapping[str, Any] = {
     "enable_monitoring": False,
     "show_error": False,
     "footer_links": [],
+    "_frontend": False,  # all this leaves out is a look at its own page, after which a machine too busy to answer in 3 s ends the program
     "state_session_capacity": 200,
     "max_threads": 64,  # another number than 40 gives handlers threads of their own, apart from those that serve files
 }

@@ -10,6 +10,7 @@ import gradio as gr
 
 SHEETS = (
     "tokens",
+    "opening",
     "room",
     "controls",
     "unset",
@@ -32,9 +33,11 @@ SHEETS = (
 STYLES = tuple(f"{name}.css" for name in SHEETS)
 GROUND = "#15110e"  # before the style sheets arrive: the same as --sl-ground in tokens.css
 
-# Runs before the first paint of the page: no flash of the other look.
+# Runs before the first paint of the page: no flash of the other look, and what is typed before the page's script is there is kept for it.
 EARLY = """<script>
 document.documentElement.dataset.look = localStorage.getItem("safelight.look") || "dark";
+window.safelight = { early: [] };
+addEventListener("input", (event) => window.safelight.early?.push(event.target), true);
 </script>"""
 
 

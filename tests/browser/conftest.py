@@ -22,8 +22,8 @@ ROOT = Path(__file__).parents[2]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 START_SECONDS = 120
-# Answers that are part of the play: a preview of a job that has ended, and requests that a test makes wrong on purpose.
-EXPECTED = ("410 (Gone)", "422 (Unprocessable", "502 (Bad Gateway")
+# Answers that are part of the play: to requests that a test makes wrong on purpose.
+EXPECTED = ("422 (Unprocessable", "502 (Bad Gateway")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -90,7 +90,7 @@ class Desk:
 
     @property
     def prompt(self) -> Locator:
-        return self.page.get_by_role("textbox", name="Prompt", exact=True)
+        return self.page.get_by_role("textbox", name="Prompt", exact=True).first  # modifiers may have one of their own
 
     def tab(self, title: str) -> None:
         self.page.get_by_role("tab", name=title).click()
@@ -104,10 +104,13 @@ class Desk:
         self.number(field, tab).fill(str(value))
         self.number(field, tab).press("Tab")
 
+    def fold(self, name: str, tab: str = "txt2img") -> Locator:
+        """The head of a fold."""
+        return self.page.locator(f"#{tab}-fold-{name} .sl-fold-head")
+
     def unfold(self, name: str, tab: str = "txt2img") -> None:
-        head = self.page.locator(f"#{tab}-fold-{name} > button")
-        if "open" not in (head.get_attribute("class") or "").split():
-            head.click()
+        if self.fold(name, tab).get_attribute("aria-expanded") != "true":
+            self.fold(name, tab).click()
 
     def pick(self, title: str, option: str) -> None:
         """Choose from a list."""

@@ -55,12 +55,9 @@ def test_every_tab_with_its_folds_open(desk: Desk, look: Look) -> None:
     for task in TASKS:
         desk.page.get_by_role("tab", name=task).click()
         expect(desk.page.locator(f"#{task}-tab")).to_be_visible()
-        heads = desk.page.locator(f"[id^={task}-fold-] > button")
-        names = heads.evaluate_all("heads => heads.map((head) => head.parentElement.id)")
-        for name in names:
-            head = desk.page.locator(f"#{name} > button")
-            if "open" not in (head.get_attribute("class") or "").split():
-                head.click()
+        heads = desk.page.locator(f".sl-fold-head[data-tab={task}]")
+        for name in heads.evaluate_all("heads => heads.map((head) => head.dataset.fold)"):
+            desk.unfold(name, task)
         look(task)
 
 

@@ -51,11 +51,11 @@ def test_units_are_sent_kept_and_come_back(desk: Desk, photo: Path) -> None:
     assert (second["controlnet_conditioning_scale"], second["control_guidance_end"]) == (0.6, 0.5)
 
     desk.reload()
-    expect(desk.page.locator("#txt2img-fold-control > button")).to_contain_text("Reference, Blur")
+    expect(desk.fold("control")).to_contain_text("Reference, Blur")
     desk.unfold("control")
     unit(desk, 1).get_by_role("button", name="Remove").click()
     unit(desk, 1).get_by_role("checkbox", name="Control 1").uncheck()
-    expect(desk.page.locator("#txt2img-fold-control > button")).not_to_contain_text("Blur")
+    expect(desk.fold("control")).not_to_contain_text("Blur")
 
     desk.shows(done)
     desk.page.get_by_role("button", name="Recipe").click()

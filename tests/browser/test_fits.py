@@ -6,27 +6,27 @@ from tests.browser.desk import Desk
 
 
 def title(desk: Desk, fold: str, tab: str = "txt2img") -> str:
-    return (desk.page.locator(f"#{tab}-fold-{fold} > button > span").first.text_content() or "").strip()
+    return (desk.fold(fold, tab).text_content() or "").strip()
 
 
 def test_folds_say_what_is_set_in_them(desk: Desk) -> None:
     head = desk.page.locator
-    expect(head("#txt2img-fold-sampler > button")).to_contain_text("Sampler · DDIM")
+    expect(desk.fold("sampler")).to_contain_text("Sampler · DDIM")
     assert title(desk, "modifiers") == "Modifiers" and title(desk, "negative") == "Negative prompt"
     desk.unfold("negative")
     desk.page.get_by_role("textbox", name="Negative prompt", exact=True).fill("fog")
-    expect(head("#txt2img-fold-negative > button")).to_contain_text("Negative prompt · on")
+    expect(desk.fold("negative")).to_contain_text("Negative prompt · on")
     desk.unfold("sampler")
     desk.pick("Scheduler", "Euler")
     desk.pick("Schedule", "Karras")
-    expect(head("#txt2img-fold-sampler > button")).to_contain_text("Sampler · Euler, Karras")
+    expect(desk.fold("sampler")).to_contain_text("Sampler · Euler, Karras")
     desk.unfold("modifiers")
     for name in ("hires", "freeu"):
         head(f"#txt2img-modifiers-{name} input").check()
-    expect(head("#txt2img-fold-modifiers > button")).to_contain_text("Hires fix")
-    expect(head("#txt2img-fold-modifiers > button")).to_contain_text("FreeU")
+    expect(desk.fold("modifiers")).to_contain_text("Hires fix")
+    expect(desk.fold("modifiers")).to_contain_text("FreeU")
     desk.reload()
-    expect(head("#txt2img-fold-negative > button")).to_contain_text("· on")
+    expect(desk.fold("negative")).to_contain_text("· on")
 
 
 def test_sizes_that_the_checkpoint_does_not_know(desk: Desk) -> None:
@@ -56,3 +56,16 @@ def test_what_has_no_effect_is_not_in_the_way(desk: Desk) -> None:
     desk.tab("img2img")
     expect(page.locator("#img2img-strength")).to_be_visible()
     expect(page.locator("#img2img-image_guidance_scale")).to_be_hidden()
+
+
+def test_modifiers_that_do_not_go_with_the_checkpoint_are_hidden_and_counted(desk: Desk) -> None:
+    head = desk.page.locator
+    desk.unfold("model")
+    desk.pick("Checkpoint", "Toy")
+    desk.unfold("modifiers")
+    expect(head("#txt2img-modifiers-freeu")).to_be_visible()
+    expect(head("#txt2img-modifiers-cascade")).to_be_hidden()
+    expect(head("#txt2img-fold-modifiers .sl-idle").last).to_have_text("1 more does not go with Toy.")
+    head("#txt2img-modifiers-refiner input").check()  # the other toy knows the same latents
+    expect(head("#txt2img-modifiers-refiner-switch_at")).to_be_visible()
+    expect(head("#txt2img-modifiers-refiner-aesthetic_score")).to_be_hidden()

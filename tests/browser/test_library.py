@@ -1,6 +1,7 @@
 """The models in the page: found, looked at, used, noted, fetched; by mouse, by key, and on a narrow page."""
 
 import json
+import pickle
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
@@ -225,6 +226,18 @@ def test_the_page_starts_without_it(desk: Desk) -> None:
     assert not [url for url in asked if any(part in url for part in late)]
 
 
+def test_loading_waits_for_jobs_and_says_so(desk: Desk) -> None:
+    page = desk.page
+    desk.program.submit(num_inference_steps=150, num_images_per_prompt=8, width=256, height=256)
+    opened(page)
+    card(page, "checkpoint b-toy").click()
+    page.get_by_role("button", name="Load now").click()
+    expect(page.get_by_role("button", name="Waits for 1 job")).to_be_disabled()
+    desk.program.settle()
+    page.get_by_role("button", name="Unload").click(timeout=60_000)
+    expect(page.get_by_role("button", name="Load now")).to_be_visible()
+
+
 def test_what_a_loaded_checkpoint_holds_is_shown(desk: Desk) -> None:
     page = desk.page
     opened(page)
@@ -268,3 +281,21 @@ def test_a_pickle_is_converted(desk: Desk, shelf: Path) -> None:
     expect(page.get_by_role("status").filter(has_text="is converted")).to_be_visible(timeout=120_000)
     expect(card(page, "embedding old.safetensors")).to_be_visible()
     assert path.with_suffix(".safetensors").is_file()
+
+
+def test_a_pickle_that_was_refused_says_why_until_it_is_tried_again(desk: Desk, shelf: Path) -> None:
+    path = shelf / "embeddings" / "refused.pt"
+    path.write_bytes(pickle.dumps(print))
+    page = desk.page
+    wrong = page.locator(".sl-model-wrong").filter(has_text="refused.pt cannot be converted: it holds more than weights")
+    try:
+        opened(page)
+        card(page, "embedding refused.pt").click()
+        page.get_by_role("button", name="Convert to safetensors").click()
+        expect(wrong).to_be_visible(timeout=120_000)
+        desk.reload()
+        opened(page)
+        card(page, "embedding refused.pt").click()
+        expect(wrong).to_be_visible()
+    finally:
+        path.unlink()

@@ -143,3 +143,25 @@ def test_what_goes_wrong_is_told_once(desk: Desk, live: Live) -> None:
     desk.page.unroute("**/api/v1/jobs?live=*")
     desk.prompt.fill("a frog in the grass")
     live.job()
+
+
+def test_only_what_has_changed_is_sent_and_no_larger_than_it_is_used(desk: Desk, live: Live, tmp_path: Path) -> None:
+    large = tmp_path / "large.png"
+    Image.linear_gradient("L").resize((800, 400)).convert("RGB").save(large)
+    sent: list[str] = []
+    desk.page.on("request", lambda asked: sent.append(asked.post_data_json["image"]) if "live=" in asked.url else None)
+    desk.tab("img2img")
+    desk.choose_picture("img2img", large)
+    live.turn_on()
+    first = live.settled()
+    assert sent[-1] == desk.program.job(first)["request"]["image"], "the studio has the picture as it came"
+    desk.page.get_by_role("button", name="Colour #b23a1c").click()
+    desk.page.locator(".sl-painter-stage:visible").click()
+    live.job(but=first)
+    painted = desk.program.job(live.settled())["request"]
+    assert sent[-1].startswith("data:image/png")
+    used = desk.program.upload(painted["image"])
+    assert (used.width, used.height) == (max(painted["width"], 2 * painted["height"]), max(painted["width"] // 2, painted["height"]))
+    desk.prompt.fill("a fox")
+    expect(live.picture()).to_have_attribute("alt", "Live picture: a fox", timeout=WAIT)
+    assert sent[-1] == painted["image"]

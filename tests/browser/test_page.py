@@ -172,7 +172,7 @@ def test_every_control_has_a_name_and_tab_reaches_generate(desk: Desk) -> None:
         desk.unfold(fold)
     assert desk.page.evaluate(nameless) == []
     for fold in ("negative", "sampler", "model", "modifiers"):
-        desk.page.locator(f"#txt2img-fold-{fold} > button").click()
+        desk.fold(fold).click()
     desk.prompt.focus()
     for _ in range(40):
         desk.page.keyboard.press("Tab")

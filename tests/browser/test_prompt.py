@@ -203,3 +203,22 @@ def test_the_pictures_of_a_matrix_make_a_grid(desk: Desk) -> None:
     expect(grid).to_be_visible()
     grid.get_by_role("button", name="Close").click()
     desk.page.get_by_label("Prompt matrix").uncheck()
+
+
+def test_what_is_left_to_chance_is_shown_as_what_it_is(desk: Desk, words: Path) -> None:
+    desk.prompt.fill("a __tame__ in {snow|{sea|rain}|sand}")
+    desk.page.get_by_role("button", name="Show how it is read").click()
+    reading = desk.page.locator(".sl-prompt-reading").first
+    expect(reading.locator(".sl-reading-choices li")).to_have_text(["one of 3 from tame", "one of 3 variants", "one of 2 variants"])
+    expect(reading.locator("mark.sl-reading-choice").first).to_have_text("__tame__")
+
+
+def test_lists_say_how_many_more_there_are(desk: Desk) -> None:
+    desk.set("num_inference_steps", 30)
+    desk.prompt.fill(" ".join(f"[cat:dog{step}:{step}] (w{step}:1.{step % 9 + 1})" for step in range(1, 25)))
+    desk.page.get_by_role("button", name="Show how it is read").click()
+    reading = desk.page.locator(".sl-prompt-reading").first
+    for kind in ("weights", "steps"):
+        rows = reading.locator(f".sl-reading-{kind} li")
+        expect(rows).to_have_count(13)
+        expect(rows.last).to_have_text(re.compile(r"and \d+ more"))

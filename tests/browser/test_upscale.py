@@ -41,3 +41,18 @@ def test_a_tile_that_overlaps_itself_is_told_at_its_field(desk: Desk) -> None:
     desk.set("overlap", 512, "upscale")
     desk.go.click()
     expect(desk.page.get_by_text("overlap must be below the tile's sides")).to_be_visible()
+
+
+def test_tiles_that_would_repeat_the_subject_are_told_of_at_the_field(desk: Desk) -> None:
+    first = desk.program.finished(desk.generate())
+    desk.shows(first)
+    desk.page.get_by_role("button", name="To upscale").click()
+    expect(desk.page.get_by_role("img", name="The picture to start from")).to_be_visible()
+    told = desk.page.locator("#upscale-strength").get_by_text("every tile may draw the whole subject")
+    desk.set("strength", 0.3, "upscale")
+    expect(told).to_be_hidden()
+    desk.set("strength", 0.5, "upscale")
+    expect(told).to_be_visible()
+    desk.set("width", 256, "upscale")
+    desk.set("height", 256, "upscale")
+    expect(told).to_be_hidden()  # the whole is one tile

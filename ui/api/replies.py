@@ -44,8 +44,6 @@ class WrongType(StudioError):
 
 def status_of(error: StudioError) -> int:
     """The HTTP status of an error that a user may meet."""
-    if isinstance(error, Gone):
-        return 410
     if isinstance(error, NotHere):
         return 404
     if isinstance(error, WrongType):
@@ -63,6 +61,11 @@ def add_error_replies(api: FastAPI) -> None:
     @api.exception_handler(StudioError)
     async def studio_error(request: Request, error: StudioError) -> Reply:
         return error_reply(status_of(error), str(error), getattr(error, "field", None))
+
+    @api.exception_handler(Gone)
+    async def gone(request: Request, error: Gone) -> Response:
+        """No error, or browsers would write one into their console whenever a job ends while it is watched."""
+        return Response(status_code=204, headers={"Cache-Control": "no-store", "X-Ended": "1"})
 
     @api.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Reply:

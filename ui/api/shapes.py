@@ -31,6 +31,7 @@ class Job(Shape):
     finished: float | None
     eta: float | None = Field(description="Seconds left, as far as can be told.")
     loading: str | None = Field(description="The model that is being read.")
+    calls: int = Field(description="Calls of the model so far, where a sampler takes as many steps as it needs; else 0.")
 
 
 class Jobs(Shape):
@@ -81,7 +82,9 @@ class Checkpoint(Shape):
     tasks: list[str]
     noise: str | None = Field(description="How noise and picture mix in it: schedulers name those that they can do.")
     schedules: list[str] = Field(description="The schedules that it can be sampled along.")
-    idle: dict[str, str] = Field(description="Fields of a job that have no effect on it, and why.")
+    latents: str = Field(description="Of checkpoints with the same word here one can take over from another; empty: it cannot.")
+    most_clip_skip: int | None = Field(description="How many layers of its text encoder can be skipped; null: it has none of CLIP's.")
+    idle: dict[str, str] = Field(description="Fields of a job that have no effect on it, and why; modifiers.NAME does not go with it.")
     loaded: bool
 
 
@@ -112,6 +115,8 @@ class Scheduler(Shape):
     schedules: list[str]
     settings: list[str] = Field(description="The fields of a job that have an effect on it.")
     noise: list[str] = Field(description="The kinds of checkpoints that it can do.")
+    most_guidance: float | None = Field(description="More guidance than this burns the picture; null: it takes any.")
+    own_steps: bool = Field(description="Whether it takes as many steps as it needs, whatever it is asked for.")
 
 
 class Schedule(Shape):
@@ -124,12 +129,19 @@ class Schedulers(Shape):
     schedules: list[Schedule]
 
 
+class Coming(Shape):
+    checkpoint: str
+    state: Literal["waiting", "loading"]
+    jobs: int = Field(description="How many jobs come first, while it waits.")
+
+
 class Memory(Shape):
     loaded: list[str]
     memory_bytes: int | None = Field(description="What all that is loaded takes.")
     waiting_bytes: int = Field(description="Of that: what waits in main memory, from where it visits the device.")
     memory_plan: str = Field(description="Where the checkpoint that was used last lives, in a sentence.")
     load_errors: dict[str, str] = Field(description="Checkpoints that were asked for and could not be loaded, and why.")
+    loads: list[Coming] = Field(description="Checkpoints that were asked for and are not in memory yet.")
 
 
 class Health(Memory):

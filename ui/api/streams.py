@@ -21,15 +21,19 @@ POLL_SECONDS = 10.0
 KEEP_ALIVE_SECONDS = 15.0
 SHORTEST_PAUSE = 0.1  # between two looks at a job: at most ten steps a second
 LAST_ID = 2**63 - 1  # the largest that SQLite can have given
-JPEG = {200: {"content": {"image/jpeg": {}}, "headers": {"X-Step": {"schema": {"type": "integer"}}}}, 204: {}, 410: {}}
-PICTURE = {200: {"content": {"image/png": {}}}, 204: {}, 410: {}}
+NOTHING = {204: {"headers": {"X-Ended": {"description": "There when nothing will come any more.", "schema": {"type": "integer"}}}}}
+JPEG = {200: {"content": {"image/jpeg": {}}, "headers": {"X-Step": {"schema": {"type": "integer"}}}}, **NOTHING}
+PICTURE = {200: {"content": {"image/png": {}}}, **NOTHING}
 NO_STORE = {"Cache-Control": "no-store"}
 Event = tuple[int, str, dict[str, Any]]
 
 
 @router.get("/jobs/{job}/preview", response_class=Response, responses=JPEG)
 async def preview(studio: StudioDep, job: str, after: Annotated[int, Query(ge=-1)] = -1) -> Response:
-    """The newest clean estimate later than step `after`: waits for it up to ten seconds, then 204; 410 when the job has ended."""
+    """The newest clean estimate later than step `after`: waits for it up to ten seconds, then 204.
+
+    204 with the header `X-Ended` when the job has ended: there is nothing more to ask for.
+    """
     frame = await studio.frame(job, after, POLL_SECONDS)
     if frame is None:
         return Response(status_code=204, headers=NO_STORE)
@@ -38,7 +42,7 @@ async def preview(studio: StudioDep, job: str, after: Annotated[int, Query(ge=-1
 
 @router.get("/jobs/{job}/picture", response_class=Response, responses=PICTURE)
 async def picture(studio: StudioDep, job: str) -> Response:
-    """The picture of a live job: waits for it up to ten seconds, then 204; 410 when the job was cancelled."""
+    """The picture of a live job: waits for it up to ten seconds, then 204; with the header `X-Ended` when it was cancelled."""
     made = await studio.live.picture(job, POLL_SECONDS)
     if made is None:
         return Response(status_code=204, headers=NO_STORE)
@@ -81,10 +85,10 @@ async def _stream(studio: Studio, job: str, last: int) -> AsyncIterator[bytes]:
             yield _event(name, data, last)
         if view.ended:
             return
-        progress = (view.step, view.total)
+        progress = (view.step, view.total, view.calls)
         if view.state == "running" and view.total and progress != shown:
             shown = progress
-            yield _event("step", {"step": view.step, "total": view.total, "eta": view.eta})
+            yield _event("step", {"step": view.step, "total": view.total, "eta": view.eta, "calls": view.calls})
         await anyio.sleep(max(0.0, looked + SHORTEST_PAUSE - time.monotonic()))
         before, version = version, await studio.wait_change(version, KEEP_ALIVE_SECONDS)
         if version == before:

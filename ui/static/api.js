@@ -27,7 +27,7 @@ async function call(method, path, { body, json, signal } = {}) {
     if (error.name === "AbortError") throw error;
     throw new StudioError("The studio does not answer. Is it still running?");
   }
-  if (answer.ok || answer.status === 410) return answer;
+  if (answer.ok) return answer;
   let told = {};
   try {
     told = await answer.json();
@@ -36,6 +36,9 @@ async function call(method, path, { body, json, signal } = {}) {
   }
   throw new StudioError(told.error ?? `The studio answered with an error (${answer.status}).`, told.field ?? null, answer.status);
 }
+
+/** Whether an answer says that the job has ended, and nothing will come any more. */
+export const ended = (answer) => answer.headers.has("X-Ended");
 
 export const read = async (...request) => (await call(...request)).json();
 

@@ -1,6 +1,7 @@
 // The page's script: fills the places that the page leaves for it, and starts watching the studio.
 
 import "./canvas.js";
+import { advice } from "./advice.js";
 import { bar } from "./bar.js";
 import { watchBounds } from "./bounds.js";
 import { control } from "./control.js";
@@ -22,6 +23,7 @@ import { shape } from "./shape.js";
 import * as source from "./source.js";
 import { stage } from "./stage.js";
 import { keep, store } from "./store.js";
+import { restoreFolds, watchFolds } from "./unfold.js";
 import { unset } from "./unset.js";
 import * as view from "./view.js";
 
@@ -47,6 +49,7 @@ function start() {
   mount("seed-tools", seedTools);
   watchMounts(tidy);
   watchTabs();
+  watchFolds();
   form.watchTyping();
   watchBounds();
   watchDrops();
@@ -61,8 +64,10 @@ function start() {
 /** Controls are drawn late and anew: write again what stands beside them, and link each help sentence to its control, for those
  * who hear the page. */
 function tidy() {
+  restoreFolds();
   titles();
   fits();
+  advice();
   unset();
   for (const help of document.querySelectorAll("#sl-column .info-text:not([id])")) {
     const block = help.closest(".block");

@@ -1,7 +1,7 @@
 // The bar: the name, the checkpoint and what the engine is doing, how much waits, and the look.
 
 import { api } from "./api.js";
-import { on } from "./bus.js";
+import { on, tell } from "./bus.js";
 import { button, el, fill, say } from "./dom.js";
 import { choosePicture } from "./drop.js";
 import * as form from "./form.js";
@@ -52,8 +52,8 @@ function loaded({ checkpoints }) {
   draw();
 }
 
-async function chooseModel() {
-  const list = await form.reveal(store.tab, "checkpoint");
+function chooseModel() {
+  const list = form.reveal(store.tab, "checkpoint");
   list?.querySelector("input").focus();
 }
 
@@ -64,6 +64,7 @@ async function ask() {
   const first = health.notices === undefined;
   try {
     health = await api.health();
+    tell("health", health);
   } catch {
     health = { ...health, engine: "lost" };
   }

@@ -12,6 +12,7 @@ import { Outbox, Upload, uploadToStudio } from "./canvas_upload.js";
  * @typedef {import("./canvas_frame.js").Frame} Frame
  * @typedef {import("./canvas_sheet.js").LayerName} LayerName
  * @typedef {"picture" | "upload" | "frame" | "edit" | LayerName} Reason
+ * @typedef {{key: string, id: string | null, write: () => Promise<Blob>}} Part
  * @typedef {{reason: Reason, hasPicture: boolean, hasMask: boolean, pictureId: string | null}} Change
  */
 
@@ -21,7 +22,6 @@ import { Outbox, Upload, uploadToStudio } from "./canvas_upload.js";
  * @property {import("./canvas_classes.js").NamedColour[]} [classes]  all the colours that the control layer may have: painted with hard
  *   edges, over a picture that stays
  * @property {(change: Change) => void} [onchange]
- * @property {(sentence: string) => void} [onerror]  without it the sentence is shown in the canvas
  * @property {(blob: Blob) => Promise<string>} [upload]  sends a picture and gives its id
  * @property {() => {width: number, height: number}} [blank]  size of an empty canvas to begin with; without it there are none
  * @property {import("./canvas_keep.js").Shelf} [keep]  where everything is kept until the next visit
@@ -52,7 +52,7 @@ export class StudioCanvas extends Easel {
    * @param {string | Blob} source
    * @param {string | null} [id]  of the upload, when the studio has the picture already
    * @param {{keepLayers?: boolean, quietly?: boolean}} [how]  keepLayers: keep them if the new picture has the same size
-   * @returns {Promise<boolean>} false when it could not be read (said through onerror) or another picture came first
+   * @returns {Promise<boolean>} false when it could not be read (said on the canvas) or another picture came first
    */
   async setPicture(source, id = null, { keepLayers = false, quietly = false } = {}) {
     const turn = ++this.turn;
@@ -67,7 +67,7 @@ export class StudioCanvas extends Easel {
       const kept = keepLayers && old?.width === picture.width && old.height === picture.height ? old : null;
       this.upload = new Upload(picture.blob, id, this.send);
       kept?.exchange(picture);
-      this.stage.show(kept ?? this.#sheet(picture));
+      this.stage.show(kept ?? this.sheetOf(picture));
       if (!kept) this.tool.suit(picture, quietly);
       this.say(null);
       if (quietly) this.refresh();
@@ -79,9 +79,12 @@ export class StudioCanvas extends Easel {
     }
   }
 
-  /** @param {import("./canvas_files.js").Picture} picture */
-  #sheet(picture) {
-    return new Sheet(picture, this.options.layers, (name, rect) => (rect ? this.stage.redrawLayer(name, rect) : this.reframe()));
+  /**
+   * @param {import("./canvas_files.js").Picture} picture
+   * @param {import("./canvas_history.js").History} [history]
+   */
+  sheetOf(picture, history) {
+    return new Sheet(picture, this.options.layers, (name, rect) => (rect ? this.stage.redrawLayer(name, rect) : this.reframe()), history);
   }
 
   clearPicture() {
@@ -176,15 +179,35 @@ export class StudioCanvas extends Easel {
   }
 
   /**
-   * As they are now, a stroke that is under way included and left alone.
-   * @returns {Promise<{picture: Blob, mask: Blob | null, untouched: boolean}>} mask: null where there is none; untouched: the
-   *   picture is the file as it came
+   * What there is to send, a stroke that is under way included and left alone. `key` changes whenever what `write` gives does; `id`
+   * is the studio's where it has the picture as it came.
+   * @param {{width: number, height: number} | null} [size]  that will do: a larger picture is made smaller, to just cover it
+   * @returns {{picture: Part, mask: Part | null}} mask: null where there is none
    */
-  async snapshot() {
+  snapshot(size = null) {
     const sheet = this.#needed("There is no picture yet.");
     const untouched = isUntouched(sheet, this.looks);
-    const mask = this.hasMask() ? png(composedMask(sheet)) : null;
-    return { picture: untouched ? sheet.picture.blob : await composedPicture(sheet, this.looks), mask: await mask, untouched };
+    const scale = size ? Math.min(1, Math.max(size.width / sheet.framed.width, size.height / sheet.framed.height)) : 1;
+    const own = untouched && scale === 1;
+    const mask = { key: this.#maskKey(sheet), id: null, write: () => png(composedMask(sheet)) };
+    return {
+      picture: {
+        key: this.#pictureKey(sheet) + scale,
+        id: untouched ? this.pictureId() : null,
+        write: () => (own ? Promise.resolve(sheet.picture.blob) : composedPicture(sheet, this.looks, scale)),
+      },
+      mask: this.hasMask() ? mask : null,
+    };
+  }
+
+  /** @param {Sheet} sheet */
+  #pictureKey(sheet) {
+    return JSON.stringify([sheet.stamp, sheet.sketch?.revision ?? 0, sheet.frame, this.looks.sketch]);
+  }
+
+  /** @param {Sheet} sheet */
+  #maskKey(sheet) {
+    return JSON.stringify([sheet.stamp, sheet.mask?.revision, sheet.frame, sheet.overlap]);
   }
 
   /** @returns {Promise<string>} the studio's id of the composed picture; nothing is sent that the studio has */
@@ -192,17 +215,14 @@ export class StudioCanvas extends Easel {
     const sheet = this.#needed("There is no picture yet.");
     this.settle();
     if (isUntouched(sheet, this.looks)) return this.whenUploaded();
-    const { revision = 0 } = sheet.sketch ?? {};
-    const key = JSON.stringify([sheet.stamp, revision, sheet.frame, this.looks.sketch]);
-    return this.outbox.id("picture", key, () => this.exportPicture());
+    return this.outbox.id("picture", this.#pictureKey(sheet), () => this.exportPicture());
   }
 
   /** @returns {Promise<string>} the studio's id of the mask */
   async sendMask() {
     const sheet = this.#needed("There is no picture to make a mask for.");
     this.settle();
-    const key = JSON.stringify([sheet.stamp, sheet.mask?.revision, sheet.frame, sheet.overlap]);
-    return this.outbox.id("mask", key, () => this.exportMask());
+    return this.outbox.id("mask", this.#maskKey(sheet), () => this.exportMask());
   }
 
   /** @param {string} sentence  to say where there is no picture */
@@ -226,7 +246,6 @@ export class StudioCanvas extends Easel {
       this.settle();
       sheet.mask.replace(bytes);
       this.changed("mask");
-      this.say(null);
       return true;
     } catch (error) {
       this.complain(error);
@@ -260,7 +279,6 @@ export class StudioCanvas extends Easel {
     }
   }
 
-  /** Takes everything out of the page and stops listening. */
   destroy() {
     this.turn++;
     super.destroy();

@@ -10,6 +10,7 @@ import { Keeper } from "./canvas_keep.js";
 import { listenForKeys } from "./canvas_keys.js";
 import { LayerStrip } from "./canvas_layers.js";
 import { dragFrame } from "./canvas_marks.js";
+import { Notice } from "./canvas_notice.js";
 import { ToolOptions } from "./canvas_options.js";
 import { emptyState, receivePictures } from "./canvas_sources.js";
 import { Stage } from "./canvas_stage.js";
@@ -19,7 +20,6 @@ import { actions, receiver } from "./canvas_wiring.js";
 /** @typedef {import("./canvas.js").StudioCanvas} StudioCanvas */
 
 const HINT = "Then paint over what should be made anew.";
-const SAID = 4000; // ms that good news stays
 
 /**
  * @param {StudioCanvas} canvas
@@ -37,15 +37,13 @@ export function buildCanvas(canvas, host, signal) {
   const toolbar = new Toolbar(act, options, signal);
   const settings = new ToolOptions(act);
   const strip = new LayerStrip(options.layers ?? [], act);
-  const notice = make("p", "sl-painter-notice");
-  notice.setAttribute("role", "alert");
-  notice.hidden = true;
   const help = helpCard();
   const blank = options.blank ? blankForm(act, options.blank) : null;
-  stage.element.append(emptyState(act.picture, options.hint ?? HINT, blank));
+  const notice = new Notice();
+  stage.element.append(emptyState(act.picture, options.hint ?? HINT, blank), notice.element);
   stage.onview = () => strip.measure(canvas);
   const classes = options.classes ? [new ClassList(act, options.classes)] : [];
-  root.append(toolbar.element, settings.element, stage.element, ...classes.map((each) => each.element), strip.element, notice, help);
+  root.append(toolbar.element, settings.element, stage.element, ...classes.map((each) => each.element), strip.element, help);
   host.append(root);
 
   const gestures = new Gestures(stage, painter(canvas), signal);
@@ -54,21 +52,7 @@ export function buildCanvas(canvas, host, signal) {
   if (!options.classes) receivePictures(root, stage.element, receiver(canvas), signal);
   dragFrame(canvas, signal);
   const keeper = options.keep ? new Keeper(canvas, options.keep, signal) : null;
-  return { root, stage, gestures, help, keeper, say: sayer(notice), refresh: () => refresh(canvas, [toolbar, settings, strip, ...classes]) };
-}
-
-/**
- * @param {HTMLElement} notice
- * @returns {(sentence: string | null, well?: boolean) => void}
- */
-function sayer(notice) {
-  let planned = 0;
-  return (sentence, well = false) => {
-    clearTimeout(planned);
-    notice.textContent = sentence ?? "";
-    notice.hidden = !sentence;
-    if (well) planned = window.setTimeout(() => (notice.hidden = true), SAID);
-  };
+  return { root, stage, gestures, help, keeper, say: notice.say, refresh: () => refresh(canvas, [toolbar, settings, strip, ...classes]) };
 }
 
 /**

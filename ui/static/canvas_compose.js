@@ -42,10 +42,13 @@ export function isUntouched(sheet, looks) {
  * @param {Sheet} sheet
  * @param {Looks} looks
  * @param {{left: number, top: number, right: number, bottom: number}} frame
+ * @param {number} [scale]
  */
-function composed(sheet, looks, frame) {
+function composed(sheet, looks, frame, scale = 1) {
   const { width, height } = framedSize(sheet, frame);
-  const context = paper(width, height);
+  const context = paper(Math.round(width * scale), Math.round(height * scale));
+  context.imageSmoothingQuality = "high";
+  context.scale(context.canvas.width / width, context.canvas.height / height);
   context.drawImage(sheet.picture.bitmap, frame.left, frame.top);
   if (isSketched(sheet, looks) && sheet.sketch?.copies) {
     context.globalAlpha = looks.sketch.opacity;
@@ -57,10 +60,11 @@ function composed(sheet, looks, frame) {
 /**
  * @param {Sheet} sheet
  * @param {Looks} looks
+ * @param {number} [scale]
  * @returns {Promise<Blob>} a PNG of picture and sketch as large as the frame, transparent where there is no picture yet
  */
-export function composedPicture(sheet, looks) {
-  const { canvas } = composed(sheet, looks, sheet.frame);
+export function composedPicture(sheet, looks, scale = 1) {
+  const { canvas } = composed(sheet, looks, sheet.frame, scale);
   return new Promise((resolve, reject) =>
     canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("The picture could not be written."))), "image/png"),
   );

@@ -38,8 +38,7 @@ export class Easel {
     /** @param {unknown} error */
     this.complain = (error) => {
       if (!(error instanceof Error)) throw error;
-      if (options.onerror) options.onerror(error.message);
-      else this.say(error.message);
+      this.say(error.message);
     };
     this.edits = maskEdits(/** @type {any} */ (this));
     Object.assign(this, buildCanvas(/** @type {any} */ (this), host, this.ending.signal));
@@ -264,6 +263,7 @@ export class Easel {
 
   /** @param {import("./canvas.js").Reason} reason */
   changed(reason) {
+    if (reason !== "upload") this.say(null); // whatever was wrong, it is another canvas now
     this.habit();
     const canvas = /** @type {import("./canvas.js").StudioCanvas} */ (/** @type {unknown} */ (this));
     this.options.onchange?.({

@@ -29,7 +29,8 @@ export class CanvasError extends Error {}
 async function fetched(source) {
   if (typeof source !== "string") return source;
   const answer = await fetch(source).catch(() => null);
-  if (!answer?.ok) throw new CanvasError("The picture could not be fetched; is the studio still running?");
+  if (!answer) throw new CanvasError("The picture could not be fetched; is the studio still running?");
+  if (!answer.ok) throw new CanvasError("This picture is no longer kept; choose it again.");
   return answer.blob();
 }
 

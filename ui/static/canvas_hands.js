@@ -1,6 +1,7 @@
 /** What each tool does between the pointer going down and up. */
 
 import { polygon, rectangle } from "./canvas_regions.js";
+import { isBeyond, widen } from "./canvas_widen.js";
 
 /**
  * @typedef {import("./canvas.js").StudioCanvas} StudioCanvas
@@ -65,11 +66,35 @@ export function painter(canvas) {
  */
 function strokes(canvas) {
   const { tool } = canvas;
+  /** @type {Hand["begin"]} */
+  const begin = (point, event) => canvas.paintable()?.beginStroke(point, tool.brushFor(event));
+  /** @type {Hand["draw"]} */
+  const draw = (point, event) => canvas.paintable()?.continueStroke(point, tool.sizeFor(event));
+  /** @type {{points: [Point, PointerEvent][], ended: boolean} | null} what was drawn before its paper was there */
+  let early = null;
+  const catchUp = async () => {
+    const mine = (early = { points: [], ended: false });
+    const by = await widen(canvas).catch(canvas.complain);
+    if (early !== mine) return;
+    early = null;
+    if (!by) return;
+    const [first, ...rest] = mine.points.map(([{ x, y }, event]) => /** @type {const} */ ([{ x: x + by.x, y: y + by.y }, event]));
+    begin(...first);
+    for (const each of rest) draw(...each);
+    if (mine.ended) canvas.settle();
+  };
   return {
-    begin: (point, event) => canvas.paintable()?.beginStroke(point, tool.brushFor(event)),
-    draw: (point, event) => canvas.paintable()?.continueStroke(point, tool.sizeFor(event)),
-    end: () => canvas.settle(),
-    abandon: () => canvas.paintable()?.cancelStroke(),
+    begin: (point, event) => {
+      if (canvas.active !== "sketch" || tool.erasing || !isBeyond(canvas.stage.sheet, point)) return void begin(point, event);
+      void catchUp();
+      early?.points.push([point, event]);
+    },
+    draw: (point, event) => void (early ? early.points.push([point, event]) : draw(point, event)),
+    end: () => void (early ? (early.ended = true) : canvas.settle()),
+    abandon: () => {
+      early = null;
+      canvas.paintable()?.cancelStroke();
+    },
   };
 }
 

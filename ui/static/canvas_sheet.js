@@ -18,13 +18,14 @@ export class Sheet {
    * @param {Picture} picture
    * @param {LayerName[]} names  the layers to offer
    * @param {(name: LayerName | "frame", rect: Rect | null) => void} onpaint
+   * @param {History} [history]  of the sheet in whose place this one comes
    */
-  constructor(picture, names, onpaint) {
+  constructor(picture, names, onpaint, history = new History()) {
     const { width, height } = picture;
     this.picture = picture;
     this.width = width;
     this.height = height;
-    this.history = new History();
+    this.history = history;
     const has = (/** @type {LayerName} */ name) => names.includes(name);
     const colour = (/** @type {LayerName} */ name) => new ColourLayer(width, height, this.history, (rect) => onpaint(name, rect));
     this.mask = has("mask") ? new Mask(width, height, this.history, (rect) => onpaint("mask", rect)) : null;

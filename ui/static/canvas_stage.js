@@ -53,17 +53,20 @@ export class Stage {
     return this.sheet?.picture ?? null;
   }
 
-  /** @param {Sheet | null} sheet */
-  show(sheet) {
+  /**
+   * @param {Sheet | null} sheet
+   * @param {boolean} [back]  whether what was shown may come back: then the stage keeps its shape too
+   */
+  show(sheet, back = false) {
     const bitmap = sheet?.picture.bitmap ?? null;
-    if (this.bitmap !== bitmap) this.bitmap?.close();
+    if (this.bitmap !== bitmap && !back) this.bitmap?.close();
     if (this.bitmap !== bitmap) this.copies = bitmap ? halvings(bitmap) : [];
     this.bitmap = bitmap;
     this.sheet = sheet;
     this.ring.hidden = true;
     this.marks.line(null, this.view);
     if (sheet) {
-      this.element.style.setProperty("--sl-painter-ratio", `${sheet.width} / ${sheet.height}`);
+      if (!back) this.element.style.setProperty("--sl-painter-ratio", `${sheet.width} / ${sheet.height}`);
       this.view.setPicture(sheet);
       this.view.setFrame(sheet.frame, true);
     }

@@ -4,7 +4,6 @@ import { uploadUrl } from "./api.js";
 import { tell } from "./bus.js";
 import { el } from "./dom.js";
 import * as form from "./form.js";
-import * as notices from "./notices.js";
 import { keepBlob, keptBlob, store } from "./store.js";
 
 const canvases = new Map(); // by task: {canvas, node, ready}
@@ -44,7 +43,6 @@ function made(task) {
     blank: masked ? undefined : () => ({ width: form.value(task, "width") ?? 512, height: form.value(task, "height") ?? 512 }),
     keep: { read: (name) => keptBlob(`${task} ${name}`), write: (name, value) => keepBlob(`${task} ${name}`, value) },
     onchange: (change) => changed(task, change),
-    onerror: (sentence) => notices.show(sentence, { key: "canvas" }),
   });
   return { canvas, node, ready: canvas.restored.then(() => agree(task, canvas)) };
 }
@@ -72,6 +70,12 @@ export function show(task, { id }) {
   if (!canvas) return;
   const each = canvases.get(task);
   each.ready = canvas.restored.then(() => canvas.setPicture(uploadUrl(id), id)).then(() => tell("canvas"));
+}
+
+/** Scrolls the page to what a canvas says: on a phone it may be out of sight. */
+export function reveal(task) {
+  const { top } = canvases.get(task).node.querySelector(".sl-painter-notice").getBoundingClientRect();
+  if (top < 0 || top > innerHeight / 2) scrollBy({ top: top - innerHeight / 4, behavior: "smooth" });
 }
 
 /** Only the open tab's canvas is seen. */

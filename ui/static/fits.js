@@ -19,18 +19,35 @@ function fields(task) {
   for (const key of form.tab(task).keys) {
     const control = form.control(task, key);
     const why = idle[key] ?? "";
+    if (control) mark(document.getElementById(`${control.id}-params`), why); // what a switch opens goes with it
     if (!control || (control.dataset.idle ?? "") === why) continue;
     control.querySelector(":scope > .sl-idle")?.remove();
     if (why) control.append(el("p", { class: "sl-idle", text: why }));
-    if (why) control.dataset.idle = why;
-    else delete control.dataset.idle;
+    mark(control, why);
+  }
+  for (const head of document.querySelectorAll(`.sl-fold-head[data-tab="${task}"]`)) {
+    mark(head.closest(".sl-fold"), idle[`modifiers.${head.dataset.fold}`]);
   }
   unused(task);
+  unfit(task, idle);
+}
+
+function mark(node, why) {
+  if (why) node?.setAttribute("data-idle", why);
+  else node?.removeAttribute("data-idle");
+}
+
+/** Modifiers that do not go with the checkpoint are hidden, and counted. */
+function unfit(task, idle) {
+  const fold = document.querySelector(`#${task}-fold-modifiers-body`);
+  const count = form.tab(task).keys.filter((key) => /^modifiers\.[^.]+$/.test(key) && key in idle).length;
+  const title = checkpoint(form.value(task, "checkpoint"))?.title;
+  if (fold) note(fold, "sl-idle", count ? `${count} more ${count === 1 ? "does" : "do"} not go with ${title}.` : "");
 }
 
 /** A sampler uses few of the settings for noise; the others are hidden, and counted. */
 function unused(task) {
-  const fold = document.querySelector(`#${task}-fold-noise [data-testid="accordion-content"]`);
+  const fold = document.querySelector(`#${task}-fold-noise-body`);
   const count = fold?.querySelectorAll("[data-idle]").length ?? 0;
   const words = `${titleOf("scheduler", form.value(task, "scheduler"))} has no use for ${count} more ${count === 1 ? "setting" : "settings"}.`;
   if (fold) note(fold, "sl-idle", count ? words : "");

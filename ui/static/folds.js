@@ -5,6 +5,7 @@ import { el, say } from "./dom.js";
 import * as form from "./form.js";
 import { titleOf } from "./models.js";
 import { store } from "./store.js";
+import { foldHead } from "./unfold.js";
 
 const MOST = 3; // things named beside a title; the rest is counted
 const ALWAYS = ["scheduler", "schedule"]; // told also where they are as they were at first
@@ -14,7 +15,7 @@ function told(task, key, idle) {
   const { titles, defaults, texts } = form.tab(task);
   const now = form.value(task, key);
   const [head, modifier, parameter] = key.split(".");
-  if (head === "modifiers") return parameter === undefined && now ? titles[`modifiers.${modifier}`] : "";
+  if (head === "modifiers") return parameter === undefined && now && !(key in idle) ? titles[`modifiers.${modifier}`] : "";
   if (key in idle || key === "checkpoint" || now === null || now === undefined || now === "") return "";
   if (now === defaults[key] && !ALWAYS.includes(key)) return "";
   if (now === "automatic") return now === defaults[key] || ALWAYS.includes(key) ? "" : titles[key];
@@ -32,7 +33,7 @@ function fold(task, place, keys) {
 
 /** Write what is set beside the title of a fold. */
 export function tell(task, place, said) {
-  const head = document.querySelector(`#${task}-fold-${place} > button > span`);
+  const head = foldHead(task, place)?.firstElementChild;
   if (!head) return;
   const words = said.length > MOST + 1 ? [...said.slice(0, MOST), `${said.length - MOST} more`] : said;
   let beside = head.querySelector(".sl-fold-said");

@@ -5,9 +5,11 @@
 
 import { on, tell } from "./bus.js";
 import { keep, store } from "./store.js";
+import { unfold } from "./unfold.js";
 import { choices, fitting, idle as idleFor, models, refreshModels, schedulersOf, schedulesOf, setSchedulers } from "./models.js";
 
-const PATIENCE = 3000; // ms for a fold to open
+const PATIENCE = 3000; // ms for a tab to be drawn
+const DRAWING = 10_000; // ms after a tab was opened in which Gradio may give its controls once more the values it had
 
 let fields = { tabs: {} };
 const ready = new Promise((resolve) => on("restored", resolve)); // before it the controls show defaults
@@ -19,6 +21,7 @@ const listedFor = {}; // by task: scheduler and checkpoint for which schedulers 
 const settledOn = {}; // by task: the checkpoint whose settings were taken last
 const unheard = {}; // by task: what was typed and Gradio has not told of; of a control that it only just drew it may never
 const heard = {}; // by task: what Gradio last told of each control
+const openedAt = {}; // by task: when its tab was last opened
 const typed = {}; // by task: what was typed while a fill was on its way, which must not undo it
 
 /** Take the description of tabs and controls that the server wrote into the page. */
@@ -38,12 +41,9 @@ export const value = (task, key) => store.values[task]?.[key];
 export const control = (task, key) => document.getElementById(fields.tabs[task]?.elements[key] ?? "");
 
 /** The element of a control, its fold opened if it is in one; null for a field without a control. */
-export async function reveal(task, key) {
+export function reveal(task, key) {
   if (!(key in tab(task).elements)) return null;
-  const head = document.querySelector(`#${task}-fold-${tab(task).places[key]} > button`);
-  if (head && !head.classList.contains("open")) head.click();
-  const there = () => control(task, key)?.checkVisibility();
-  for (const end = performance.now() + PATIENCE; !there() && performance.now() < end; ) await new Promise(requestAnimationFrame);
+  unfold(task, tab(task).places[key]);
   return control(task, key);
 }
 
@@ -61,7 +61,7 @@ function inputValue(input) {
 
 /** Remember what is typed at the very keystroke: Gradio tells of it later, or never if the control was only just drawn. */
 export function watchTyping() {
-  document.addEventListener("input", ({ target }) => {
+  const typing = ({ target }) => {
     const value = target.matches?.("textarea, input") ? inputValue(target) : undefined;
     if (value === undefined) return;
     for (const task of tasks()) {
@@ -70,9 +70,13 @@ export function watchTyping() {
       store.values[task][found[0]] = value;
       (unheard[task] ??= {})[found[0]] = value;
       if (!live || filling[task]) (typed[task] ??= {})[found[0]] = value;
+      else if (performance.now() - openedAt[task] < DRAWING) fill(task, { [found[0]]: value });
       keep();
     }
-  });
+  };
+  document.addEventListener("input", typing);
+  for (const target of window.safelight.early ?? []) typing({ target });
+  delete window.safelight.early; // from here on each is heard as it happens
 }
 
 /** What Gradio tells of the controls; what it has not heard of yet, and stands there, counts more. */
@@ -139,11 +143,13 @@ function filledIn(task) {
 /** The request that the controls of a tab describe, without its pictures. */
 export async function draft(task) {
   const values = await pack(task);
+  const vain = idle(task); // what does not go with the checkpoint keeps its settings, and is not asked for
   const request = { task: tab(task).task };
   const modifiers = {};
   for (const [key, each] of Object.entries(values)) {
     const [head, name, parameter] = key.split(".");
     if (head !== "modifiers") request[key] = each;
+    else if (key in vain || `${head}.${name}` in vain) continue;
     else if (parameter === undefined && each) modifiers[name] ??= {};
     else if (parameter !== undefined && values[`${head}.${name}`]) (modifiers[name] ??= {})[parameter] = each;
   }
@@ -245,7 +251,10 @@ async function opened(task) {
 }
 
 // A tab that is opened is drawn anew, or for the first time: give its controls their values again.
-on("tab", (task) => ready.then(() => fill(task, store.values[task], listsOf(task))));
+on("tab", (task) => {
+  openedAt[task] = performance.now();
+  ready.then(() => fill(task, store.values[task], listsOf(task)));
+});
 
 on("models", () => {
   for (const task of tasks()) fill(task, settled(task), listsOf(task));

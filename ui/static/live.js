@@ -1,6 +1,6 @@
 // Live mode: what is painted or typed becomes a picture at once, in a few steps; one is made at a time, always of the newest state.
 
-import { api } from "./api.js";
+import { api, ended } from "./api.js";
 import { on, tell } from "./bus.js";
 import * as canvases from "./canvases.js";
 import * as control from "./control.js";
@@ -97,10 +97,12 @@ async function next(mine) {
     mine.request = await settings(mine, task);
   }
   if (before === [JSON.stringify(mine.request), mine.version].join()) return;
-  const pictures = await inputs(task);
+  const parts = await inputs(mine.request, task);
+  const pictures = parts && (await written(mine, parts));
   hint(mine, pictures ? "" : lacking(task));
   if (!pictures || session !== mine) return;
   mine.job = await api.live({ ...mine.request, ...pictures }, mine.name);
+  mine.sent = Object.fromEntries(Object.entries(parts).map(([field, { key }]) => [field, { key, id: mine.job.request[field] }]));
   if (session !== mine) return void api.cancel(mine.job.id).catch(() => {});
   const picture = await awaited(mine);
   if (!picture || session !== mine || mine.task !== store.tab) return;
@@ -113,7 +115,7 @@ async function next(mine) {
 
 function begin(mine, task) {
   const drawn = Math.floor(Math.random() * SEEDS);
-  Object.assign(mine, { task, drawn, stale: true, request: null, version: null, made: null, times: [], wrong: null, hint: "" });
+  Object.assign(mine, { task, drawn, stale: true, request: null, version: null, made: null, times: [], wrong: null, hint: "", sent: {} });
   tell("live");
 }
 
@@ -124,14 +126,21 @@ async function settings(mine, task) {
   return { ...request, seed: request.seed < 0 ? mine.drawn : request.seed, num_images_per_prompt: 1, num_inference_steps: steps };
 }
 
-/** The pictures that go with the request, as data; null while one is missing. */
-async function inputs(task) {
+/** The pictures that go with the request, by field; null while one is missing. */
+async function inputs({ width, height, resize_mode: mode }, task) {
   if (!canvases.has(task)) return {};
   const canvas = await canvases.ready(task);
   if (lacking(task)) return null;
-  const { picture, mask, untouched } = await canvas.snapshot();
-  const image = (untouched && canvas.pictureId()) || (await data(picture));
-  return mask ? { image, mask_image: await data(mask) } : { image };
+  const small = !form.tab(task).takesMask && mode !== "latent"; // it is brought to this size before anything else is done with it
+  const { picture, mask } = canvas.snapshot(small ? { width, height } : null);
+  return mask ? { image: picture, mask_image: mask } : { image: picture };
+}
+
+/** Every picture as data, or by its id where the studio has it already. */
+async function written(mine, parts) {
+  const known = ([field, { key, id }]) => id ?? (mine.sent[field]?.key === key ? mine.sent[field].id : null);
+  const each = Object.entries(parts).map(async (entry) => [entry[0], known(entry) ?? (await data(await entry[1].write()))]);
+  return Object.fromEntries(await Promise.all(each));
 }
 
 function lacking(task) {
@@ -158,7 +167,7 @@ async function awaited(mine) {
   try {
     for (;;) {
       const answer = await api.livePicture(job.id, ending.signal);
-      if (answer.status === 410) return null;
+      if (ended(answer)) return null;
       if (answer.status === 200) return await answer.blob();
     }
   } finally {
@@ -170,7 +179,7 @@ async function previews(mine, over) {
   const { job } = mine;
   for (let step = -1; !over.aborted; ) {
     const answer = await api.preview(job.id, step, over).catch(() => null);
-    if (!answer || answer.status === 410) return;
+    if (!answer || ended(answer)) return;
     if (answer.status !== 200) continue;
     step = Number(answer.headers.get("X-Step"));
     const picture = await answer.blob().catch(() => null);
@@ -180,9 +189,16 @@ async function previews(mine, over) {
 
 /** Told once, not at every stroke; what merely came to nothing is not told. */
 function failed(mine, error) {
+  if (error.field in (mine.sent ?? {})) return again(mine);
   if (error.name === "AbortError" || error.status === 404 || mine.wrong === error.message) return;
   mine.wrong = error.message;
   notices.show(error.message, { key: "live", about: "Live" });
+}
+
+/** The studio has lost what it was sent, or minds it: send it whole once more. */
+function again(mine) {
+  mine.sent = {};
+  mine.version = null;
 }
 
 function hint(mine, words) {

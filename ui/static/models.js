@@ -52,6 +52,8 @@ export function schedulersOf(model) {
   return pairs(schedulers.filter((each) => !noise || each.noise.includes(noise)));
 }
 
+export const scheduler = (name) => schedulers.find((each) => each.name === name);
+
 /** The fields that have no effect with this scheduler and checkpoint, and why. */
 export function idle(scheduler, model) {
   const chosen = schedulers.find((each) => each.name === scheduler);
@@ -60,11 +62,14 @@ export function idle(scheduler, model) {
   return { ...Object.fromEntries([...settings].map((name) => [name, why])), ...checkpoint(model)?.idle };
 }
 
+const continues = ({ name, latents }, model) => name !== model && latents !== "" && latents === checkpoint(model)?.latents;
+
 /** The lists that controls share, by what they hold. */
 const SHARED = {
   schedulers: schedulersOf,
   schedules: () => schedules.map(({ title, name }) => [title, name]),
   checkpoints: () => offered.checkpoints.map((each) => [label(each), each.name]),
+  continuing: (model) => offered.checkpoints.filter((each) => continues(each, model)).map((each) => [label(each), each.name]),
   upscalers: () => offered.upscalers.map((each) => [label(each), each.name]),
   vaes: () => offered.vaes.map((each) => [label(each), each.name]),
 };

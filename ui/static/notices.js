@@ -2,7 +2,8 @@
 
 import { button, el } from "./dom.js";
 import { reveal, tab } from "./form.js";
-import { on } from "./bus.js";
+import { on, tell } from "./bus.js";
+import * as canvases from "./canvases.js";
 import * as jobs from "./jobs.js";
 
 const BRIEFLY = 12000; // ms that what is not an error stays
@@ -31,16 +32,17 @@ export function hide(key) {
   byKey.delete(key);
 }
 
-/** Show what the studio said about a request: at its field in this tab, if it has one. */
-export async function wrong(task, error) {
+/** Show what the studio said about a request: at its field in this tab, if it has one; about picture and mask on the canvas. */
+export function wrong(task, error) {
   clearFields();
-  const place = await field(task, error.field);
+  const place = field(task, error.field);
   if (!place) return show(error.message, { key: error.status === 0 ? "lost" : "request" });
   place.dataset.wrong = "";
+  const words = error.message.replace(new RegExp(`^${error.field} `), `${tab(task).titles[error.field] ?? error.field} `);
+  if (place.dataset.mount === "source" && canvases.has(task)) return tell("refused", { task, words });
   const same = underThePrompt(task, error);
   if (same) return point(place, same);
   const id = `${task}-${error.field}-wrong`;
-  const words = error.message.replace(new RegExp(`^${error.field} `), `${tab(task).titles[error.field] ?? error.field} `);
   place.append(el("p", { class: "sl-why", id, role: "alert", text: words }));
   const input = place.querySelector("textarea, input, button");
   input?.setAttribute("aria-invalid", "true");
@@ -62,8 +64,8 @@ function point(place, same) {
   same.click(); // which marks the place in the text
 }
 
-async function field(task, name) {
-  if (name === "lines") return (await reveal(task, "prompt_syntax")) && document.getElementById(`${task}-lines`)?.parentElement;
+function field(task, name) {
+  if (name === "lines") return reveal(task, "prompt_syntax") && document.getElementById(`${task}-lines`)?.parentElement;
   if (name === "image" || name === "mask_image") return document.querySelector(`[data-mount="source"][data-tab="${task}"]`);
   return name ? reveal(task, name) : null;
 }

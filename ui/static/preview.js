@@ -1,6 +1,6 @@
 // Follows one job at a time: asks for the newest frame, and for the next one only when that is shown.
 
-import { api } from "./api.js";
+import { api, ended } from "./api.js";
 import { tell } from "./bus.js";
 
 let following = null;
@@ -34,7 +34,7 @@ async function frames(mine, show) {
     let answer;
     try {
       answer = await api.preview(mine.id, step, mine.stop.signal);
-      if (answer.status === 410) return;
+      if (ended(answer)) return;
       if (answer.status !== 200) continue;
       const frame = await answer.blob();
       step = Number(answer.headers.get("X-Step"));

@@ -53,7 +53,9 @@ export function promptTools(place) {
     told.title = found.lengths ? "As the wildcards fall; a locked seed decides them." : "";
     open.hidden = !wanted.text.trim();
     if (open.hidden) unfold(false);
-    fill(wrong, ...[...found.notices, ...lonely(found.unbalanced)].slice(0, MOST).map((notice) => mistake(task, field, notice)));
+    const amiss = [...found.notices, ...lonely(found.unbalanced)];
+    const more = amiss.length > MOST ? [el("li", { class: "sl-prompt-more", text: `and ${amiss.length - MOST} more` })] : [];
+    fill(wrong, ...amiss.slice(0, MOST).map((notice) => mistake(task, field, notice)), ...more);
     fill(detail, ...reading(wanted.text, found));
   };
   const soon = () => {
@@ -90,8 +92,9 @@ function inUnits(text, found) {
 
 /** "12 of 75 tokens"; with more chunks, what each has; of a prompt that changes on the way, the longest text; of one with
  * wildcards, from how many to how many tokens it may become. */
-function length({ timeline, lengths }) {
+function length({ timeline, lengths, dynamic }) {
   if (lengths) return `${lengths[0] === lengths[1] ? lengths[0] : lengths.join("–")} tokens`;
+  if (dynamic) return ""; // what is amiss keeps it from becoming anything
   const entry = timeline.reduce((most, each) => (each.tokens > most.tokens ? each : most));
   const chunks = entry.parts.reduce((most, each) => (each.chunks.length > most.length ? each.chunks : most), []);
   if (chunks.length < 2) return chunks.length ? `${chunks[0].tokens} of ${chunks[0].room} tokens` : "";

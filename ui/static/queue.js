@@ -20,7 +20,7 @@ export function queue() {
 function draw() {
   const onStage = source.canvasShown() || live.shown() ? null : view.job();
   const others = jobs.active().filter((job) => job.id !== onStage?.id);
-  const key = JSON.stringify(others.map((job) => [job.id, job.state, job.state === "queued" ? 0 : job.step, jobs.cancelling(job)]));
+  const key = JSON.stringify(others.map((job) => [job.id, job.state, job.state === "queued" ? 0 : [job.step, job.calls], jobs.cancelling(job)]));
   if (key === drawn) return;
   drawn = key;
   const held = document.activeElement?.closest(".sl-queue [data-job]")?.dataset.job;
@@ -35,7 +35,7 @@ function draw() {
 function chip(job) {
   const prompt = job.request.prompt.trim() || "no prompt";
   const runs = job.state !== "queued";
-  const state = jobs.cancelling(job) ? "Cancelling" : runs ? `Step ${job.step} of ${job.total}` : "Waits";
+  const state = jobs.cancelling(job) ? "Cancelling" : runs ? (job.calls ? `${job.calls} calls` : `Step ${job.step} of ${job.total}`) : "Waits";
   const words = [el("span", { class: "sl-chip-state", text: state }), el("span", { class: "sl-chip-prompt", text: prompt })];
   const watch = () => {
     source.showCanvas(false);

@@ -114,7 +114,6 @@ export async function inputs(task) {
   const extended = takesMask && SIDES.some((side) => form.value(task, `outpaint_${side}`) > 0);
   if (!takesMask || (extended && !canvas.hasMask())) return { image: await sent(canvas, () => canvas.sendPicture(), "image") };
   if (!canvas.hasMask()) {
-    showCanvas(true);
     throw Object.assign(new Error("Paint over the part of the picture that should change."), { field: "mask_image" });
   }
   return {
@@ -147,7 +146,6 @@ export function mountCanvas(place) {
 /** A canvas has changed: by hand, or because it shows another picture. */
 function changed(task, { reason, pictureId }) {
   notices.clearFields();
-  notices.hide("canvas");
   if (reason === "upload") brought(task, pictureId);
   tell("painted", task);
   const size = canvases.of(task).frameSize();
@@ -170,6 +168,16 @@ export function showCanvas(wanted) {
   canvasWanted = wanted;
   tell("canvas");
 }
+
+/** Says on a tab's canvas what is wrong with its picture or mask; the canvas forgets it when it changes. */
+function refuse(task, words) {
+  if (task === store.tab) showCanvas(true);
+  canvases.of(task).say(words);
+  if (task === store.tab) canvases.reveal(task);
+}
+
+on("refused", ({ task, words }) => refuse(task, words));
+on("submitted", () => canvases.of(store.tab)?.say(null));
 
 /** The switch above the stage, there while a tab with a canvas is open. */
 export function stageSwitch() {
@@ -203,7 +211,8 @@ export async function checkPictures() {
       continue;
     }
     remove(task);
-    notices.show(`The picture that ${task} started from is no longer kept; choose it again.`, { kind: "well" });
+    if (canvas) refuse(task, "The picture that this started from is no longer kept; choose it again.");
+    else notices.show(`The picture that ${task} started from is no longer kept; choose it again.`, { kind: "well" });
   }
 }
 

@@ -193,12 +193,16 @@ const reached = (job) => (parts.job?.id === job.id ? Math.max(job.step, parts.st
 function words(job) {
   const step = reached(job);
   if (jobs.cancelling(job)) return "Cancelling after this step";
-  if (job.state === "paused") return `Paused at step ${step} of ${job.total}`;
+  if (job.state === "paused") return job.calls ? `Paused at ${way(job)}` : `Paused at step ${step} of ${job.total}`;
   if (job.state === "queued") return engine() === "ready" ? "Waiting for its turn" : "Waiting for the engine";
   if (job.loading) return `Loading ${titleOf("checkpoint", job.loading)}`;
-  if (step === 0) return "Getting ready";
+  if (step === 0 && !job.calls) return "Getting ready";
+  if (job.calls) return `${way(job)} · ${job.calls} calls of the model so far`;
   return `Step ${step} of ${job.total}${job.eta === null ? "" : ` · ${left(job.eta)} left`}`;
 }
+
+/** A sampler that chooses its own steps tells how far it is on its way. */
+const way = (job) => `${Math.round((100 * reached(job)) / job.total)} % of the way`;
 
 function left(seconds) {
   if (seconds < 60) return `${Math.max(1, Math.round(seconds))} s`;

@@ -19,6 +19,7 @@ export const store = {
   many: kept.many ?? {}, // by task: {matrix, lines}
   batches: kept.batches ?? [], // {jobs, made}: the jobs of one click, and by job the pictures it made; newest click first
   control: kept.control ?? {}, // by task: units
+  folds: kept.folds ?? {}, // by task, by name: whether it is open
   lastSeed: kept.lastSeed ?? null,
 };
 

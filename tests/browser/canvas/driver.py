@@ -27,6 +27,10 @@ class Canvas:
         assert self.call("canvas.setPicture(blob, 'known')", picture) is True
         self.settle()
 
+    def said(self) -> str:
+        """The sentence that lies over the picture."""
+        return self.stage.get_by_role("alert").inner_text()
+
     def settle(self) -> None:
         """Waits until what was asked for has been laid out and drawn."""
         self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))")

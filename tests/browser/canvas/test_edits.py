@@ -86,7 +86,7 @@ def test_a_mask_file_is_taken_at_the_same_size_only(canvas: Canvas) -> None:
     assert canvas.call("canvas.setMask(blob)", encoded(Image.fromarray(layer)))
     assert np.array_equal(canvas.mask(), layer[..., 3]), "white on nothing is a mask too"
     assert canvas.call("canvas.setMask(blob)", encoded(Image.new("L", (321, 240)))) is False
-    assert canvas.call("errors") == ["The mask has 321 × 240 pixels but the picture has 320 × 240; they must be equal."]
+    assert canvas.said() == "The mask has 321 × 240 pixels but the picture has 320 × 240; they must be equal."
     assert np.array_equal(canvas.mask(), layer[..., 3]), "a refused mask changes nothing"
 
 

@@ -56,10 +56,10 @@ def test_what_cannot_be_a_picture_gets_a_sentence(canvas: Canvas) -> None:
     canvas.show(picture(64, 64))
     for data, words in ((b"hello, I am text", "not a picture"), (picture(64, 64)[:40], "not a picture")):
         assert canvas.call("canvas.setPicture(blob)", data) is False
-        assert words in canvas.call("errors.at(-1)")
+        assert words in canvas.said()
     big = encoded(Image.new("1", (20_000, 20_000)))
     assert canvas.call("canvas.setPicture(blob)", big) is False
-    assert canvas.call("errors.at(-1)") == "This picture has 20000 × 20000 pixels; at most 40 million can be used."
+    assert canvas.said() == "This picture has 20000 × 20000 pixels; at most 40 million can be used."
     assert canvas.call("canvas.pictureSize()") == {"width": 64, "height": 64}, "the picture that was there stays"
 
 
