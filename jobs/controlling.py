@@ -94,4 +94,4 @@ def _net(info: ControlInfo) -> dict[str, Any]:
 
 
 def _missing(task: Task) -> dict[str, str]:
-    return {"sentence": missing(task), "example": EXAMPLES[task].repo}
+    return {"sentence": missing(task), "example": EXAMPLES[task]}

@@ -26,14 +26,6 @@ class Kind:
     processor: str
 
 
-@dataclass(frozen=True)
-class Example:
-    """A model of the Hub that is known to do."""
-
-    repo: str
-    licence: str
-
-
 KINDS: Mapping[str, Kind] = {
     "DepthAnythingForDepthEstimation": Kind("depth", "DPT"),
     "DPTForDepthEstimation": Kind("depth", "DPT"),
@@ -47,10 +39,12 @@ KINDS: Mapping[str, Kind] = {
     "Mask2FormerForUniversalSegmentation": Kind("segmentation", "Mask2Former"),
 }
 TITLES: Mapping[Task, str] = {"depth": "depth", "segmentation": "segmentation"}
-EXAMPLES: Mapping[Task, Example] = {
-    "depth": Example("depth-anything/Depth-Anything-V2-Small-hf", "Apache 2.0"),
-    "segmentation": Example("openmmlab/upernet-convnext-small", "MIT"),
+EXAMPLES: Mapping[Task, str] = {
+    "depth": "depth-anything/Depth-Anything-V2-Small-hf",
+    "segmentation": "openmmlab/upernet-convnext-small",
 }
+"""Models of the Hugging Face Hub, by repository."""
+
 _METRIC = ("ZoeDepthForDepthEstimation", "GLPNForDepthEstimation")
 _LEAST_KNOWN = 0.5  # share of a network's classes that must have a colour
 
@@ -84,8 +78,7 @@ class NetworkInfo:
 
 def missing(task: Task) -> str:
     """What to do where there is no network for a task, in one sentence."""
-    example = EXAMPLES[task]
-    return f"No model for {TITLES[task]} is in {FOLDER}; one that can be downloaded there is {example.repo} ({example.licence})."
+    return f"No model for {TITLES[task]} is in {FOLDER}; one that can be downloaded there is {EXAMPLES[task]}."
 
 
 def require_task(info: NetworkInfo, task: Task) -> NetworkInfo:

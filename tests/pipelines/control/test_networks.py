@@ -189,7 +189,7 @@ def test_classes_are_known_by_name_whatever_their_order(tmp_path: Path) -> None:
 
 def test_they_are_listed_and_found_by_what_they_tell(tmp_path: Path) -> None:
     shelf = NetworkShelf((tmp_path,))
-    with pytest.raises(InvalidRequest, match=r"No model for depth is in models/preprocessors; one .*/Depth-Anything-V2-Small-hf \(Apache"):
+    with pytest.raises(InvalidRequest, match=r"No model for depth is in models/preprocessors; one .*/Depth-Anything-V2-Small-hf"):
         shelf.chosen("depth")
     assert "segmentation" in missing("segmentation")
     dpt(tmp_path / "preprocessors" / "b")
