@@ -77,6 +77,8 @@ def idle(parted: Parted) -> Mapping[str, str]:
         found |= dict.fromkeys(("prompt_2", "negative_prompt_2"), "This checkpoint has one text encoder.")
     if not any(part.architecture.startswith("CLIP") for part in texts):
         found["clip_skip"] = "This checkpoint has no CLIP text encoder."
+    if parted.family.noise == "flow":
+        found |= dict.fromkeys(("prediction_type", "rescale_betas_zero_snr"), "This checkpoint goes by flow, without a schedule of betas.")
     return found
 
 

@@ -7,6 +7,7 @@ several rounds, and so are the tiles of a large picture.
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from .colours import levelled, matched
@@ -68,15 +69,21 @@ WHOLE = Round()
 def tiles(size: tuple[int, int], tile: tuple[int, int], overlap: int) -> tuple[Round, ...]:
     """Rounds over a canvas of `size`, row by row, each `tile` (width, height) large or as the canvas is where that is smaller.
 
-    Neighbours share at least `overlap` pixels (below both sides of the tile), over which a tile fades in upon those made before.
+    Neighbours share at least `overlap` pixels (below both sides of the tile), over which one fades into the other: the canvas is the
+    mean of all tiles made so far, each weighing less towards its neighbours.
     """
     rows, columns = _starts(size[1], tile[1], overlap), _starts(size[0], tile[0], overlap)
     wide, high = min(tile[0], size[0]), min(tile[1], size[1])
-    return tuple(
-        Round((left, top, left + wide, top + high), blend=_fading(wide, high, _shared(columns, left, wide), _shared(rows, top, high)))
-        for top in rows
-        for left in columns
-    )
+    weighed = np.zeros((size[1], size[0]), np.float32)
+    rounds = []
+    for top in rows:
+        for left in columns:
+            weight = _weights(rows, top, high)[:, None] * _weights(columns, left, wide)
+            so_far = weighed[top : top + high, left : left + wide]
+            so_far += weight
+            blend = Image.fromarray(np.round(255 * weight / so_far).astype(np.uint8))
+            rounds.append(Round((left, top, left + wide, top + high), blend=blend))
+    return tuple(rounds)
 
 
 def _starts(size: int, tile: int, overlap: int) -> list[int]:
@@ -86,13 +93,10 @@ def _starts(size: int, tile: int, overlap: int) -> list[int]:
     return [round(index * (size - tile) / (count - 1)) for index in range(count)]
 
 
-def _shared(starts: list[int], start: int, length: int) -> int:
-    """Pixels that the tile has in common with the one before it along an axis."""
+def _weights(starts: list[int], start: int, length: int) -> NDArray[np.float32]:
+    """Of a tile along an axis, above 0 and at most 1: falling over what it shares with the tiles before and after it."""
     index = starts.index(start)
-    return starts[index - 1] + length - start if index else 0
-
-
-def _fading(width: int, height: int, left: int, top: int) -> Image.Image:
-    """White (L), rising from black over the first `left` columns and `top` rows."""
-    across, down = (np.minimum((np.arange(length) + 0.5) / max(ramp, 0.5), 1) for length, ramp in ((width, left), (height, top)))
-    return Image.fromarray(np.round(255 * down[:, None] * across).astype(np.uint8))
+    before = starts[index - 1] + length - start if index else 0
+    after = start + length - starts[index + 1] if start != starts[-1] else 0
+    steps = np.arange(length, dtype=np.float32) + 0.5
+    return np.minimum(steps / max(before, 0.5), 1) * np.minimum((length - steps) / max(after, 0.5), 1)

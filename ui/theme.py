@@ -33,8 +33,10 @@ SHEETS = (
 STYLES = tuple(f"{name}.css" for name in SHEETS)
 GROUND = "#15110e"  # before the style sheets arrive: the same as --sl-ground in tokens.css
 
-# Runs before the first paint of the page: no flash of the other look, and what is typed before the page's script is there is kept for it.
+# Runs before the first paint of the page: no flash of the other look, no controls that show something else than what is kept, and what is
+# typed before the page's script is there is kept for it.
 EARLY = """<script>
+if (localStorage.getItem("safelight.form")) document.documentElement.dataset.kept = "";
 document.documentElement.dataset.look = localStorage.getItem("safelight.look") || "dark";
 window.safelight = { early: [] };
 addEventListener("input", (event) => window.safelight.early?.push(event.target), true);

@@ -15,6 +15,7 @@ from pipelines import recipe
 from pipelines.events import Decoded, Developed, Failed, Work
 from pipelines.repaint import rounds_of
 from pipelines.request import Inpaint, Request, parse
+from pipelines.rounds import tiles
 from tests.pipelines.engines import Blobs, Shelf, components, engine, latents, of, request, run
 from tests.toys import toy_components
 
@@ -220,3 +221,23 @@ def test_several_pictures_in_rounds_are_what_each_is_alone_and_a_recipe_repeats_
     repeated = parse(recipe.from_picture(done.data).recipe.request)
     assert repeated == alone[1]
     assert np.array_equal(made(parts, blobs, repeated)[0], np.asarray(Image.open(io.BytesIO(done.data))))
+
+
+@pytest.mark.parametrize(("size", "overlap"), [((256, 256), 32), ((300, 170), 64), ((512, 200), 16)])
+def test_tiles_fade_into_their_neighbours_on_every_side(size: tuple[int, int], overlap: int) -> None:
+    """Tiles of quite different greys: nowhere is there a step, and where one lies alone it is what was made."""
+    canvas = Image.new("RGB", size)
+    laid = tiles(size, (128, 128), overlap)
+    alone = np.zeros((size[1], size[0]), int)
+    for index, tile in enumerate(laid):
+        assert tile.box is not None
+        left, top, right, bottom = tile.box
+        alone[top:bottom, left:right] += 1
+        canvas = tile.stitched(Image.new("RGB", (right - left, bottom - top), (index * 97 % 256,) * 3), canvas)
+    grey = np.asarray(canvas, int)[..., 0]
+    steepest = 255 / overlap * 1.5 + 3  # on both sides of a crossing two of them fade at once
+    assert max(np.abs(np.diff(grey, axis=axis)).max() for axis in (0, 1)) <= steepest
+    for index, tile in enumerate(laid):
+        left, top, right, bottom = tile.box or (0, 0, 0, 0)
+        own = (alone[top:bottom, left:right] == 1) & (grey[top:bottom, left:right] != index * 97 % 256)
+        assert not own.any()

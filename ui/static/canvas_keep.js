@@ -27,6 +27,7 @@ export class Keeper {
     const now = () => this.planned && this.write();
     document.addEventListener("visibilitychange", () => document.hidden && now(), { signal });
     window.addEventListener("pagehide", now, { signal });
+    document.addEventListener("pointerdown", now, { signal, capture: true }); // what is finished, before the next stroke changes it
     signal.addEventListener("abort", () => clearTimeout(this.planned));
   }
 

@@ -5,24 +5,24 @@ import { tell } from "./bus.js";
 import { button, el } from "./dom.js";
 import * as jobs from "./jobs.js";
 
-let comparing = false;
+let comparing = ""; // the picture on which the slider was asked for
 
 /** The upload that a picture was made from; null for one made from words alone. */
 const before = (made) => jobs.find(made.job)?.request.image ?? null;
 
 /** Whether a slider is shown on this picture now. */
-export const compared = (made) => comparing && before(made) !== null;
+export const compared = (made) => comparing === made.id && before(made) !== null;
 
 /** The button that shows the slider and hides it again; nothing where there is no picture to compare with. */
 export function compareButton(made) {
   if (before(made) === null) return null;
   const turn = () => {
-    comparing = !comparing;
-    node.setAttribute("aria-pressed", String(comparing));
+    comparing = comparing === made.id ? "" : made.id;
+    node.setAttribute("aria-pressed", String(compared(made)));
     tell("view");
   };
   const node = button({ label: "Compare", icon: "compare", kind: "ghost", onclick: turn });
-  node.setAttribute("aria-pressed", String(comparing));
+  node.setAttribute("aria-pressed", String(compared(made)));
   return node;
 }
 

@@ -6,7 +6,7 @@
 import { on, tell } from "./bus.js";
 import { keep, store } from "./store.js";
 import { unfold } from "./unfold.js";
-import { choices, fitting, idle as idleFor, models, refreshModels, schedulersOf, schedulesOf, setSchedulers } from "./models.js";
+import { checkpoint, choices, fitting, idle as idleFor, models, refreshModels, schedulersOf, schedulesOf, setSchedulers } from "./models.js";
 
 const PATIENCE = 3000; // ms for a tab to be drawn
 const DRAWING = 10_000; // ms after a tab was opened in which Gradio may give its controls once more the values it had
@@ -143,13 +143,13 @@ function filledIn(task) {
 /** The request that the controls of a tab describe, without its pictures. */
 export async function draft(task) {
   const values = await pack(task);
-  const vain = idle(task); // what does not go with the checkpoint keeps its settings, and is not asked for
+  const vain = checkpoint(value(task, "checkpoint"))?.idle ?? {}; // what does not go with it keeps its settings, and is not asked for
   const request = { task: tab(task).task };
   const modifiers = {};
   for (const [key, each] of Object.entries(values)) {
     const [head, name, parameter] = key.split(".");
-    if (head !== "modifiers") request[key] = each;
-    else if (key in vain || `${head}.${name}` in vain) continue;
+    if (key in vain || `${head}.${name}` in vain) continue;
+    else if (head !== "modifiers") request[key] = each;
     else if (parameter === undefined && each) modifiers[name] ??= {};
     else if (parameter !== undefined && values[`${head}.${name}`]) (modifiers[name] ??= {})[parameter] = each;
   }

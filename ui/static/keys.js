@@ -18,10 +18,13 @@ export function watchKeys() {
   }, true); // prettier-ignore
   addEventListener("keydown", (event) => {
     if (event.key === "Escape") escape(event, listOpen);
+    else if (undoes(event) && !event.target.matches?.("input, textarea")) event.preventDefault(); // or Chromium undoes in a field far away
     else if (event.code === "KeyM" && event.altKey && !event.ctrlKey && !event.metaKey && !covered()) models(event);
     else if (event.target.matches?.(".sl-easel, .sl-film button")) leaf(event);
   });
 }
+
+const undoes = ({ key, ctrlKey, metaKey }) => (ctrlKey || metaKey) && ["z", "y"].includes(key.toLowerCase());
 
 /** Esc closes what is open first: a card, a list of choices, a stroke, the models. Only then does it cancel. */
 function escape(event, listOpen) {

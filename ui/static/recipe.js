@@ -91,6 +91,7 @@ function settings(task, request) {
   for (const key of form.tab(task).keys) if (/^modifiers\.[^.]+$/.test(key)) values[key] = false; // what the picture had not
   for (const [name, parameters] of Object.entries(modifiers)) {
     values[`modifiers.${name}`] = true;
+    for (const [key, value] of Object.entries(form.tab(task).defaults)) if (key.startsWith(`modifiers.${name}.`)) values[key] = value;
     for (const [key, value] of Object.entries(parameters)) values[`modifiers.${name}.${key}`] = value;
   }
   form.fill(task, values);

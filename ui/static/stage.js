@@ -163,7 +163,7 @@ function progress(job) {
   const shown = parts.covered ? [] : view.shown();
   say(parts.words, job ? words(job) : resting(shown));
   parts.said = performance.now();
-  const key = job ? `${job.id} ${job.state}` : shown.map((each) => each.id).join();
+  const key = job ? `${job.id} ${job.state}` : `${jobs.known()} ${shown.map((each) => each.id)}`; // jobs tell what a picture was made from
   if (parts.toolsFor === key) return;
   parts.toolsFor = key;
   fill(parts.tools, ...(job ? [job.state === "queued" ? "" : hold(job)] : shown.length === 1 ? actions(shown[0]) : []));
