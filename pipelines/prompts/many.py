@@ -28,11 +28,13 @@ def matrix(text: str, delimiter: str = ", ", at_start: bool = False) -> list[str
 
 def lines(text: str) -> list[dict[str, Any]]:
     """Fields of a request for each line. A line that begins with `--` has A1111's options, such as
-    `--prompt "a cat" --steps 20 --sampler_name "Euler a"`; any other is a prompt. Empty lines count for nothing.
+    `--prompt "a cat" --steps 20 --sampler_name "Euler a"`; any other is a prompt. Empty lines and those that begin with `#` count
+    for nothing.
 
     Raises `InvalidRequest` that names the line for an option that is unknown, not offered here, or has no fitting value.
     """
-    typed = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    typed = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
+    typed = [(number, line) for number, line in typed if line and not line.startswith("#")]
     if len(typed) > _LINES:
         raise InvalidRequest(f"A list of prompts may have at most {_LINES} lines; got {len(typed)}.", "lines")
     return [_options(line, number) if line.startswith("--") else {"prompt": line} for number, line in typed]

@@ -38,3 +38,21 @@ def test_a_page_that_is_slow_to_open(context: BrowserContext, program: Program, 
     expect(desk.prompt).to_have_value("typed before the page was ready")
     assert desk.program.finished(desk.generate())["request"]["prompt"] == "typed before the page was ready"
     assert problems == []
+
+
+def test_what_was_kept_cannot_be_written_over_before_it_is_there(desk: Desk) -> None:
+    desk.tab("img2img")
+    desk.prompt.fill("a long prompt that took an hour")
+    desk.program.until(lambda: "took an hour" in desk.page.evaluate("localStorage['safelight.form']"))
+    page = desk.page.context.new_page()
+    held: list[Route] = []
+    page.route("**/static/app.js", lambda route: held.append(route))
+    page.goto(desk.program.url, wait_until="commit")
+    empty = page.locator("#txt2img-prompt textarea")
+    empty.wait_for(state="attached")
+    expect(empty).to_be_hidden()
+    held[0].continue_()
+    again = Desk(page, desk.program)
+    again.ready()
+    expect(again.prompt).to_have_value("a long prompt that took an hour")
+    expect(page.locator("#img2img-prompt textarea")).to_be_visible()

@@ -61,6 +61,10 @@ def test_lines_that_cannot_be_read(line: str, sentence: str) -> None:
     assert str(caught.value).startswith(sentence)
 
 
+def test_notes_and_empty_lines_count_for_nothing() -> None:
+    assert lines("# animals\n\na cat\n  # and more\na dog") == [{"prompt": "a cat"}, {"prompt": "a dog"}]
+
+
 def test_too_many_lines() -> None:
     with pytest.raises(InvalidRequest, match="at most 1000 lines; got 1001"):
         lines("a\n" * 1001)
