@@ -75,10 +75,11 @@ class Canvas:
     def stroke(self, *points: tuple[float, float], button: str = "left", steps: int = 8) -> None:
         """Drags the mouse along points of the picture."""
         mouse = self.page.mouse
-        mouse.move(*self.at(*points[0]))
+        first, *rest = [self.at(*point) for point in points]  # as they lie now: the first touch may move the picture on its paper
+        mouse.move(*first)
         mouse.down(button=button)
-        for point in points[1:]:
-            mouse.move(*self.at(*point), steps=steps)
+        for place in rest:
+            mouse.move(*place, steps=steps)
         mouse.up(button=button)
 
     def pen(self, point: tuple[float, float], force: float) -> None:
